@@ -1,0 +1,1 @@
+//! Public nearest-neighbour data sets.

@@ -1,0 +1,2 @@
+//! The `vicino` binary.
+fn main() {}
