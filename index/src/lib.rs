@@ -2,6 +2,7 @@
 //!
 //! ids metric rows · distance · vectors · graph · storage · flat hnsw
 
+pub mod distance;
 pub mod ids;
 pub mod metric;
 pub mod rows;
