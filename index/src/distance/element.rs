@@ -8,7 +8,7 @@ use crate::metric::{ElementType, Metric};
 
 use super::isa::Isa;
 use super::kernels::Functions;
-use super::scalar;
+use super::{bytes, floats, scalar};
 
 /// Eight coordinates of one bit each, the lowest bit first. A type of its own, since `u8` is a coordinate in itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
@@ -21,9 +21,9 @@ pub trait Element: bytemuck::Pod + Send + Sync + PartialEq + Debug + Dispatch {
     const TYPE: ElementType;
 }
 
-/// The kernels of an element type. Public only by being above [`Element`], which is thereby sealed.
+/// The way to an element's kernels. Public only by being above [`Element`], which is thereby sealed.
 pub trait Dispatch: Sized + 'static {
-    /// The kernels for `metric` in `isa`; the caller sees to it that the element supports the metric.
+    /// The kernels for `metric` in `isa`. The caller sees to it that the element supports the metric and the CPU has `isa`.
     fn functions(isa: Isa, metric: Metric) -> Functions<Self>;
 }
 
@@ -47,32 +47,56 @@ impl Element for Bits8 {
     const TYPE: ElementType = ElementType::Bits;
 }
 
+/// One arm for each instruction set that this architecture may have.
+macro_rules! by_isa {
+    ($isa:expr, $scalar:expr, $lanes:ident => $simd:expr) => {
+        match $isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                type $lanes = super::x86_64::Avx2;
+                $simd
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                type $lanes = super::x86_64::Avx512;
+                $simd
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => {
+                type $lanes = super::aarch64::Neon;
+                $simd
+            }
+            _ => $scalar,
+        }
+    };
+}
+
 impl Dispatch for f32 {
-    fn functions(_: Isa, metric: Metric) -> Functions<f32> {
-        scalar::floats(metric)
+    fn functions(isa: Isa, metric: Metric) -> Functions<f32> {
+        by_isa!(isa, scalar::floats(metric), L => floats::functions::<f32, L>(metric))
     }
 }
 
 impl Dispatch for f16 {
-    fn functions(_: Isa, metric: Metric) -> Functions<f16> {
-        scalar::floats(metric)
+    fn functions(isa: Isa, metric: Metric) -> Functions<f16> {
+        by_isa!(isa, scalar::floats(metric), L => floats::functions::<f16, L>(metric))
     }
 }
 
 impl Dispatch for u8 {
-    fn functions(_: Isa, metric: Metric) -> Functions<u8> {
-        scalar::integers(metric)
+    fn functions(isa: Isa, metric: Metric) -> Functions<u8> {
+        by_isa!(isa, scalar::integers(metric), L => bytes::functions::<u8, L>(metric))
     }
 }
 
 impl Dispatch for i8 {
-    fn functions(_: Isa, metric: Metric) -> Functions<i8> {
-        scalar::integers(metric)
+    fn functions(isa: Isa, metric: Metric) -> Functions<i8> {
+        by_isa!(isa, scalar::integers(metric), L => bytes::functions::<i8, L>(metric))
     }
 }
 
 impl Dispatch for Bits8 {
-    fn functions(_: Isa, _: Metric) -> Functions<Bits8> {
-        scalar::bits()
+    fn functions(isa: Isa, _: Metric) -> Functions<Bits8> {
+        by_isa!(isa, scalar::bits(), L => bytes::bit_functions::<L>())
     }
 }

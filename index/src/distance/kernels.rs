@@ -50,6 +50,16 @@ impl<'a, T> RowsView<'a, T> {
     pub fn row(&self, index: usize) -> &'a [T] {
         &self.data[index * self.stride..][..self.stride]
     }
+
+    /// Where row `index` begins.
+    ///
+    /// # Safety
+    /// `index` is below [`len`](RowsView::len).
+    #[inline(always)]
+    pub(super) unsafe fn row_ptr(&self, index: usize) -> *const T {
+        // SAFETY: `new` saw that `data` holds `rows` rows of `stride` words, and `index` is one of them.
+        unsafe { self.data.as_ptr().add(index * self.stride) }
+    }
 }
 
 pub(super) type Distance<T> = unsafe fn(&[T], &[T]) -> f32;
