@@ -1,12 +1,47 @@
-//! HNSW vector index.
+//! HNSW vector index: SIMD distance kernels, graph build and search, one checksummed file that is mapped back.
 //!
-//! ids metric rows · distance · vectors · graph · storage · flat hnsw
+//! The module map, top to bottom; a module uses only those before it:
+//!
+//! ```text
+//! ids metric rows params                       what callers say
+//! distance/{scalar, x86_64, aarch64, …}        kernels, chosen once per store by CPU feature
+//! storage/mmap  bytes                          flat arrays: grown in memory, or a mapped file's
+//! spec pool visited query                      a vector checked; a beam; a visited set; an answer
+//! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
+//! graph/{level, links, select, search, build, repair, check}
+//! flat  neighbors  hnsw                        the indexes
+//! storage/{codec, format, save}                the file
+//! ```
 
 pub mod distance;
 pub mod ids;
 pub mod metric;
+pub mod params;
+pub mod query;
 pub mod rows;
+pub mod spec;
 
+mod bytes;
+mod exact;
+mod flat;
+mod graph;
+mod hnsw;
+mod neighbors;
+mod pool;
+mod scratch;
+mod storage;
+mod threads;
+mod vectors;
+mod visited;
+
+pub use flat::Flat;
+pub use graph::check::{GraphFault, GraphReport};
+pub use hnsw::Hnsw;
 pub use ids::{PointId, Slot};
 pub use metric::{ElementType, Metric};
+pub use neighbors::Neighbors;
+pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStats};
+pub use query::{BuildError, ExtendError, Hit, SearchError};
 pub use rows::{RaggedRows, Rows, VectorRef};
+pub use scratch::Scratch;
+pub use spec::{SpecError, VectorError, VectorSpec};

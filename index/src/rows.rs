@@ -100,6 +100,11 @@ impl<'a> Rows<'a> {
         Ok(Rows { data, words: per_row, len: found.checked_div(per_row).unwrap_or(0) })
     }
 
+    /// `vector` as the only row.
+    pub fn one(vector: VectorRef<'a>) -> Self {
+        Rows { data: vector, words: vector.words(), len: 1 }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.len

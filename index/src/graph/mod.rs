@@ -1,0 +1,23 @@
+//! The graph over stored rows: levels, links, the walk that searches it and the build that grows it.
+//!
+//! level links · select search · build repair · check. Nothing here knows files or callers' ids.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod level;
+pub(crate) mod links;
+mod repair;
+pub(crate) mod search;
+mod select;
+
+use links::Links;
+
+/// A graph over the first [`Links::nodes`] rows of a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Graph {
+    pub(crate) links: Links,
+    /// Where every search starts: a node of the highest level. `None` while the graph is empty.
+    pub(crate) entry: Option<u32>,
+    /// Nodes linked since every node was last known to be reachable.
+    pub(crate) unproven: usize,
+}

@@ -1,0 +1,3 @@
+//! Files: how an index lies on disk and comes back.
+
+pub(crate) mod mmap;
