@@ -18,6 +18,8 @@ mod prefetch;
 mod rows;
 mod scalar;
 #[cfg(test)]
+mod simsimd;
+#[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -6,6 +6,7 @@ use half::f16;
 
 use crate::metric::{ElementType, Metric};
 
+use super::simsimd::Baseline;
 use super::{Bits8, Element, Isa, Kernels, RowsView};
 
 const SEED: u64 = 0x5eed_0001;
@@ -36,6 +37,8 @@ trait Sample: Element {
     const EXTREMES: &'static [Self];
     fn sample(random: &mut Random) -> Self;
     fn magnitude(self) -> f64;
+    /// Makes the vector what cosine expects: a unit vector of floats, anything of integers.
+    fn normalise(_: &mut [Self]) {}
 }
 
 impl Sample for f32 {
@@ -46,6 +49,10 @@ impl Sample for f32 {
     fn magnitude(self) -> f64 {
         f64::from(self).abs()
     }
+    fn normalise(vector: &mut [f32]) {
+        let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        vector.iter_mut().for_each(|x| *x /= norm);
+    }
 }
 
 impl Sample for f16 {
@@ -55,6 +62,10 @@ impl Sample for f16 {
     }
     fn magnitude(self) -> f64 {
         f64::from(self).abs()
+    }
+    fn normalise(vector: &mut [f16]) {
+        let norm = vector.iter().map(|x| x.to_f32() * x.to_f32()).sum::<f32>().sqrt();
+        vector.iter_mut().for_each(|x| *x = f16::from_f32(x.to_f32() / norm));
     }
 }
 
@@ -106,7 +117,9 @@ fn terms<T: Sample>(metric: Metric, a: &[T], b: &[T], distance: f32) -> f64 {
     let products = || a.iter().zip(b).map(|(a, b)| a.magnitude() * b.magnitude()).sum::<f64>();
     match metric {
         Metric::Dot => products(),
-        Metric::Cosine => 1.0 + products(),
+        // Of floats it is one less the inner product; of integers it is a share already.
+        Metric::Cosine if matches!(T::TYPE, ElementType::F32 | ElementType::F16) => 1.0 + products(),
+        Metric::Cosine => 1.0,
         Metric::L2 | Metric::L1 | Metric::Hamming => distance.into(),
     }
 }
@@ -181,6 +194,26 @@ fn check_rows<T: Sample>() {
     }
 }
 
+/// The plain loops against a library that others wrote; `allowed` is in parts of the sum of the magnitudes of all terms.
+fn check_reference<T: Sample + Baseline>(allowed: f64) {
+    let mut random = Random(SEED);
+    for dim in (1..=1025).step_by(31) {
+        let (mut a, mut b) = (random.vector::<T>(dim), random.vector::<T>(dim));
+        for metric in Metric::ALL.into_iter().filter(|&metric| T::TYPE.supports(metric)) {
+            let Some(baseline) = T::baseline(metric) else { continue };
+            if metric == Metric::Cosine {
+                T::normalise(&mut a);
+                T::normalise(&mut b);
+            }
+            let found = Kernels::<T>::with_isa(Isa::Scalar, metric).unwrap().distance(&a, &b);
+            let expected = baseline(&a, &b);
+            let error = (f64::from(found) - f64::from(expected)).abs();
+            let case = || format!("seed {SEED:#x}, {metric} {}, {dim} words: {found} for {expected}", T::TYPE);
+            assert!(error <= allowed * terms(metric, &a, &b, expected), "{}", case());
+        }
+    }
+}
+
 /// The checks of one element type as tests.
 macro_rules! element_tests {
     ($name:ident, $word:ty) => {
@@ -208,6 +241,16 @@ element_tests!(halves, half::f16);
 element_tests!(unsigned_bytes, u8);
 element_tests!(signed_bytes, i8);
 element_tests!(bits, super::Bits8);
+
+#[test]
+fn the_reference_agrees_with_simsimd() {
+    check_reference::<f32>(1e-4);
+    // Some CPUs sum halves as halves.
+    check_reference::<f16>(2e-2);
+    // Sums are exact, and the root that cosine takes is approximate.
+    check_reference::<i8>(1e-4);
+    check_reference::<Bits8>(0.0);
+}
 
 #[test]
 fn the_reference_is_right_by_hand() {
