@@ -5,9 +5,11 @@
 //! ```text
 //! sparse  dense             what an encoder returns: checked vectors
 //! encoder                   the traits: texts in, one result per text out
+//! analyze/porter  analyze   English text to index terms, as Lucene cuts it
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod analyze;
 pub mod dense;
 pub mod encoder;
 pub mod sparse;
