@@ -6,14 +6,32 @@
 //! sparse  dense             what an encoder returns: checked vectors
 //! encoder                   the traits: texts in, one result per text out
 //! analyze/porter  analyze   English text to index terms, as Lucene cuts it
+//! bm25  bm25/file           the lexical encoder, and its statistics on disk
+//! postings                  exact search over sparse vectors
+//! ```
+//!
+//! ```
+//! use vicino_embed::{Bm25, Bm25Params, SparseEncoder, TextKind};
+//!
+//! let texts = ["the lift of a wing", "heat transfer in a slipstream"];
+//! let mut bm25 = Bm25::new(Bm25Params::LUCENE);
+//! bm25.extend(texts);
+//! let documents = bm25.encode(&texts, TextKind::Document)?;
+//! let query = &bm25.encode(&["wings"], TextKind::Query)?[0];
+//! assert!(query.dot(&documents[0]) > 0.0 && query.dot(&documents[1]) == 0.0);
+//! # Ok::<(), vicino_embed::EncodeError>(())
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod analyze;
+pub mod bm25;
 pub mod dense;
 pub mod encoder;
+pub mod postings;
 pub mod sparse;
 
+pub use bm25::{Bm25, Bm25Params};
 pub use dense::{DenseBatch, MultiVectorBatch};
 pub use encoder::{DenseEncoder, EncodeError, Encoder, MultiVectorEncoder, SparseEncoder, TextKind};
+pub use postings::Postings;
 pub use sparse::SparseVector;
