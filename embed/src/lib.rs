@@ -8,6 +8,8 @@
 //! analyze/porter  analyze   English text to index terms, as Lucene cuts it
 //! bm25  bm25/file           the lexical encoder, and its statistics on disk
 //! postings                  exact search over sparse vectors
+//! evaluate                  nDCG, recall, reciprocal rank
+//! evaluate/{beir, rank}     a judged collection from its folder, and an encoder's answers to it
 //! ```
 //!
 //! ```
@@ -27,6 +29,7 @@ pub mod analyze;
 pub mod bm25;
 pub mod dense;
 pub mod encoder;
+pub mod evaluate;
 pub mod postings;
 pub mod sparse;
 

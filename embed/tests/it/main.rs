@@ -1,7 +1,9 @@
 //! The crate from outside: each module has its own oracle.
 
 mod bm25;
+mod collections;
 mod encoders;
 mod files;
+mod measures;
 mod postings;
 mod random;
