@@ -1,0 +1,345 @@
+"""The rivals, each behind the same five calls, set up as its own documentation says is fast.
+
+`build` takes what the sweep names; `prepare` sets search parameters, outside the clock; `search` answers a batch in one native
+call where the library has one (`pyvsag` and `ngt` have none with a stated thread count: a loop, and the report says so).
+For the metric `cosine` the rows and queries arrive normalised, so an engine may use its cheaper inner product.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+
+import numpy as np
+
+
+def disk_bytes(path):
+    """Bytes of a file, or of all files below a folder."""
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(path) for name in names)
+
+
+class Engine:
+    """What every engine shares: its library, imported before any clock or memory mark; version, size as saved, no counters."""
+
+    package = ""  # as installed
+    module = ""  # as imported
+
+    def __init__(self):
+        self.library = importlib.import_module(self.module)
+
+    def version(self):
+        return f"{self.package} {importlib.metadata.version(self.package)}"
+
+    def size(self, scratch):
+        """Bytes of the index as the engine itself saves it; `scratch` is a folder for the purpose."""
+        path = os.path.join(scratch, "index")
+        try:
+            self.save(path)
+            return disk_bytes(path)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            if os.path.exists(path):
+                os.remove(path)
+
+    def counters(self):
+        """(distances, hops) of the last batch, where the engine counts them."""
+        return None, None
+
+
+class Hnswlib(Engine):
+    package = "hnswlib"
+    module = "hnswlib"
+
+    def build(self, train, metric, threads, m, ef_construction):
+        self.index = self.library.Index(space="l2" if metric == "l2" else "ip", dim=train.shape[1])
+        self.index.init_index(max_elements=len(train), M=m, ef_construction=ef_construction)
+        self.index.add_items(train, num_threads=threads)
+
+    def save(self, path):
+        self.index.save_index(path)
+
+    def prepare(self, k, threads, ef):
+        self.index.set_ef(max(ef, k))
+
+    def search(self, queries, k, threads):
+        return self.index.knn_query(queries, k=k, num_threads=threads)[0]
+
+
+class Faiss(Engine):
+    package = "faiss-cpu"
+    module = "faiss"
+
+    def metric(self, metric):
+        return self.library.METRIC_L2 if metric == "l2" else self.library.METRIC_INNER_PRODUCT
+
+    def save(self, path):
+        self.library.write_index(self.index, path)
+
+    def search(self, queries, k, threads):
+        return self.index.search(queries, k)[1]
+
+
+class FaissHnsw(Faiss):
+    def build(self, train, metric, threads, m, ef_construction):
+        self.library.omp_set_num_threads(threads)
+        self.index = self.library.IndexHNSWFlat(train.shape[1], m, self.metric(metric))
+        self.index.hnsw.efConstruction = ef_construction
+        self.index.add(train)
+
+    def prepare(self, k, threads, ef):
+        self.library.omp_set_num_threads(threads)
+        self.index.hnsw.efSearch = ef
+        self.library.cvar.hnsw_stats.reset()
+
+    def counters(self):
+        stats = self.library.cvar.hnsw_stats
+        return stats.ndis, stats.nhops
+
+
+class FaissIvfPqFastScan(Faiss):
+    """IVF over 4-bit product codes scored 32 at a time, refined on the full vectors."""
+
+    def build(self, train, metric, threads, nlist, dims_per_code):
+        self.library.omp_set_num_threads(threads)
+        dim = train.shape[1]
+        factory = f"IVF{nlist},PQ{dim // dims_per_code}x4fs,RFlat"
+        self.index = self.library.index_factory(dim, factory, self.metric(metric))
+        self.index.train(train)
+        self.index.add(train)
+
+    def prepare(self, k, threads, nprobe, refine):
+        self.library.omp_set_num_threads(threads)
+        self.index.k_factor = refine
+        self.library.extract_index_ivf(self.index.base_index).nprobe = nprobe
+
+
+class Usearch(Engine):
+    package = "usearch"
+    module = "usearch.index"
+
+    def build(self, train, metric, threads, m, ef_construction):
+        self.index = self.library.Index(
+            ndim=train.shape[1],
+            metric="l2sq" if metric == "l2" else "ip",
+            dtype="f32",
+            connectivity=m,
+            expansion_add=ef_construction,
+        )
+        self.index.add(np.arange(len(train)), train, threads=threads)
+
+    def save(self, path):
+        self.index.save(path)
+
+    def prepare(self, k, threads, ef):
+        self.index.expansion_search = ef
+
+    def search(self, queries, k, threads):
+        # One row would come back as `Matches` of one query: same attribute, one dimension less.
+        return np.atleast_2d(self.index.search(queries, k, threads=threads).keys)
+
+
+class Voyager(Engine):
+    package = "voyager"
+    module = "voyager"
+
+    def build(self, train, metric, threads, m, ef_construction):
+        space = {"l2": self.library.Space.Euclidean, "cosine": self.library.Space.Cosine, "dot": self.library.Space.InnerProduct}[metric]
+        self.index = self.library.Index(space, train.shape[1], M=m, ef_construction=ef_construction, max_elements=len(train))
+        self.index.add_items(train, num_threads=threads)
+
+    def save(self, path):
+        self.index.save(path)
+
+    def prepare(self, k, threads, ef):
+        self.ef = max(ef, k)
+
+    def search(self, queries, k, threads):
+        return self.index.query(queries, k=k, num_threads=threads, query_ef=self.ef)[0]
+
+
+class Scann(Engine):
+    package = "scann"
+    module = "scann"
+
+    def build(self, train, metric, threads, leaves, dims_per_block, avq_threshold):
+        self.index = (
+            self.library.scann_ops_pybind.builder(train, 10, "squared_l2" if metric == "l2" else "dot_product")
+            .set_n_training_threads(threads)
+            .tree(num_leaves=leaves, num_leaves_to_search=1, training_sample_size=len(train))
+            .score_ah(
+                dims_per_block,
+                # Anisotropic quantisation is for inner products only.
+                anisotropic_quantization_threshold=float("nan") if metric == "l2" else avq_threshold,
+            )
+            .reorder(100)
+            .build()
+        )
+
+    def save(self, path):
+        os.makedirs(path)
+        self.index.serialize(path)
+
+    def prepare(self, k, threads, leaves_searched, reorder):
+        self.options = {"leaves_to_search": leaves_searched, "pre_reorder_num_neighbors": max(reorder, k)}
+        if threads > 1:
+            self.index.set_num_threads(threads)
+
+    def search(self, queries, k, threads):
+        call = self.index.search_batched if threads == 1 else self.index.search_batched_parallel
+        return call(queries, final_num_neighbors=k, **self.options)[0]
+
+
+class Ngt(Engine):
+    """NGT's ONNG: a neighbourhood graph whose degrees are then optimised. Its quantised graph needs a tool the wheel lacks."""
+
+    package = "ngt"
+    module = "ngtpy"
+
+    def build(self, train, metric, threads, edges, outgoing, incoming):
+
+        self.folder = tempfile.TemporaryDirectory(prefix="bench-ann-ngt-")
+        first = os.path.join(self.folder.name, "anng")
+        self.path = os.path.join(self.folder.name, "onng")
+        kind = {"l2": "L2", "cosine": "Normalized Cosine", "dot": "Inner product"}[metric]
+        self.library.create(first, train.shape[1], edge_size_for_creation=edges, distance_type=kind)
+        index = self.library.Index(first)
+        index.batch_insert(train, num_threads=threads)
+        index.save()
+        index.close()
+        optimizer = self.library.Optimizer(num_of_outgoings=outgoing, num_of_incomings=incoming, log_disabled=True)
+        # The accuracy table serves only searches that name an accuracy instead of an epsilon.
+        optimizer.set_processing_modes(accuracy_table_generation=False)
+        optimizer.execute(first, self.path)
+        shutil.rmtree(first)
+        self.index = self.library.Index(self.path, read_only=True)
+
+    def size(self, scratch):
+        return disk_bytes(self.path)
+
+    def prepare(self, k, threads, epsilon):
+        if threads > 1:
+            raise ValueError("ngt is measured with one search thread")
+        self.index.set(epsilon=epsilon)
+
+    def search(self, queries, k, threads):
+        return [self.index.search(query, k, with_distance=False) for query in queries]
+
+
+class Vsag(Engine):
+    """VSAG's HGraph: a graph walked on scalar codes, reordered on the full vectors."""
+
+    package = "pyvsag"
+    module = "pyvsag"
+
+    def build(self, train, metric, threads, degree, ef_construction, codes):
+        parameters = {
+            "dtype": "float32",
+            "metric_type": "l2" if metric == "l2" else "ip",
+            "dim": train.shape[1],
+            "index_param": {
+                "base_quantization_type": codes,
+                "max_degree": degree,
+                "ef_construction": ef_construction,
+                "build_thread_count": threads,
+                "use_reorder": codes != "fp32",
+                "precise_quantization_type": "fp32",
+            },
+        }
+        self.index = self.library.Index("hgraph", json.dumps(parameters))
+        self.index.build(train.ravel(), np.arange(len(train), dtype=np.int64), len(train), train.shape[1])
+
+    def save(self, path):
+        self.index.save(path)
+
+    def prepare(self, k, threads, ef):
+        if threads > 1:
+            raise ValueError("pyvsag is measured with one search thread")
+        self.parameters = json.dumps({"hgraph": {"ef_search": ef}})
+
+    def search(self, queries, k, threads):
+        return [self.index.knn_search(query, k, self.parameters)[0] for query in queries]
+
+
+class RaBitQ(Engine):
+    package = "rabitqlib"
+    module = "rabitqlib"
+
+    @staticmethod
+    def metric(metric):
+        return "l2" if metric == "l2" else "ip"
+
+    def save(self, path):
+        self.index.save(path)
+
+    def prepare(self, k, threads, ef):
+        self.ef = max(ef, k)
+
+
+class SymphonyQg(RaBitQ):
+    """SymphonyQG: every node's neighbours lie beside it as 1-bit codes, scored 32 at a time."""
+
+    def build(self, train, metric, threads, degree, ef_construction, bits):
+        self.index = self.library.SymqgIndex(train.shape[1], degree, metric=self.metric(metric), quantization_bits=bits)
+        self.index.build(train, ef_construction, num_threads=threads)
+
+    def search(self, queries, k, threads):
+        return self.index.search_batch(queries, k, self.ef, num_threads=threads)[0]
+
+
+class RaBitQHnsw(RaBitQ):
+    """HNSW walked on RaBitQ codes; `clusters` centroids are found as part of the build."""
+
+    def build(self, train, metric, threads, m, ef_construction, bits, clusters):
+        kmeans = self.library.RaBitQKMeans(train.shape[1], clusters, num_threads=threads)
+        kmeans.train(train)
+        self.index = self.library.HnswIndex(
+            train.shape[1], len(train), M=m, ef_construction=ef_construction, nbits=bits, metric=self.metric(metric)
+        )
+        self.index.build(train, kmeans.centroids, kmeans.assignments, num_threads=threads)
+
+    def search(self, queries, k, threads):
+        return self.index.search(queries, k, self.ef, num_threads=threads)[0]
+
+
+class Svs(Engine):
+    """Intel's Scalable Vector Search: a Vamana graph over full vectors."""
+
+    package = "scalable-vs"
+    module = "svs"
+
+    def build(self, train, metric, threads, degree, window):
+        parameters = self.library.VamanaBuildParameters(
+            graph_max_degree=degree, window_size=window, alpha=1.2 if metric == "l2" else 0.95
+        )
+        distance = self.library.DistanceType.L2 if metric == "l2" else self.library.DistanceType.MIP
+        self.index = self.library.Vamana.build(parameters, train, distance, num_threads=threads)
+
+    def save(self, path):
+        os.makedirs(path)
+        self.index.save(*(os.path.join(path, part) for part in ("config", "graph", "data")))
+
+    def prepare(self, k, threads, ef):
+        self.index.num_threads = threads
+        self.index.search_window_size = max(ef, k)
+
+    def search(self, queries, k, threads):
+        return self.index.search(queries, k)[0]
+
+
+ENGINES = {
+    "hnswlib": Hnswlib,
+    "faiss-hnsw": FaissHnsw,
+    "faiss-ivfpq-fs": FaissIvfPqFastScan,
+    "usearch": Usearch,
+    "voyager": Voyager,
+    "scann": Scann,
+    "ngt": Ngt,
+    "vsag": Vsag,
+    "symqg": SymphonyQg,
+    "rabitq-hnsw": RaBitQHnsw,
+    "svs": Svs,
+}

@@ -1,0 +1,142 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures nearest-neighbour indexes side by side: recall, speed, build time, size, memory.
+#[derive(Parser)]
+#[command(name = "bench-ann", version, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Build indexes on a data set, search them, write what was measured as JSON
+    Run(RunArgs),
+    /// Tables, plots and a page from results files
+    Report(ReportArgs),
+    /// How the second results file differs from the first: speed ratios at equal recall, losses marked
+    Compare {
+        /// The older results
+        old: PathBuf,
+        /// The newer results
+        new: PathBuf,
+        /// Print Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// The rivals' Python packages, in an environment of their own
+    Rivals {
+        #[command(subcommand)]
+        command: RivalsCommand,
+        /// Where the environment is [default: vicino/rivals in the user's cache folder]
+        #[arg(long, env = "VICINO_RIVALS", value_name = "DIR", global = true)]
+        rivals: Option<PathBuf>,
+    },
+    /// List the engines that can be measured
+    Engines,
+    /// List the built-in sweeps, or print one, as a start for your own
+    Sweeps {
+        /// The sweep to print
+        name: Option<String>,
+    },
+    /// One engine's process; started by `run`, speaks JSON lines on stdin and stdout
+    #[command(hide = true)]
+    Worker {
+        /// The engine
+        #[arg(long)]
+        engine: String,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  bench-ann run --dataset digits-64-euclidean --engine vicino,flat --sweep quick --out digits.json
+  bench-ann run --dataset fashion-mnist-784-euclidean --engine vicino,hnswlib,faiss-hnsw,usearch \\
+      --sweep first-slice --out fashion.json
+  bench-ann run --dataset path/to/folder --engine vicino --k 100 --threads 4 --sweep mine.toml --out mine.json
+
+Every index is built in a process of its own; then all settings of all engines are timed, repeat by repeat. The file is
+written anew after every step, so Ctrl-C keeps what was measured.")]
+pub(crate) struct RunArgs {
+    /// A data set's name or path (see `datasets list`)
+    #[arg(long)]
+    pub(crate) dataset: String,
+    /// Engines, separated by commas (see `bench-ann engines`)
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub(crate) engine: Vec<String>,
+    /// Neighbours per query
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    pub(crate) k: usize,
+    /// Search threads
+    #[arg(long, default_value_t = 1, value_parser = positive)]
+    pub(crate) threads: usize,
+    /// Build threads [default: all processors]
+    #[arg(long, value_parser = positive)]
+    pub(crate) build_threads: Option<usize>,
+    /// A built-in sweep (see `bench-ann sweeps`) or a TOML file
+    #[arg(long, default_value = "default")]
+    pub(crate) sweep: String,
+    /// Time every setting this often, whatever the sweep says
+    #[arg(long, value_parser = positive)]
+    pub(crate) repeats: Option<usize>,
+    /// Ask only the first so many queries
+    #[arg(long, value_parser = positive)]
+    pub(crate) queries: Option<usize>,
+    /// Where the results go
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) out: PathBuf,
+    /// Also write the neighbours found, int32: [queries × k], or [runs × queries × k] for several, in the order of `runs` in the results
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) neighbors: Option<PathBuf>,
+    /// Give up on an engine that takes longer than this for one build or batch, in seconds
+    #[arg(long, default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+    /// Where the rivals' environment is [default: vicino/rivals in the user's cache folder]
+    #[arg(long, env = "VICINO_RIVALS", value_name = "DIR")]
+    pub(crate) rivals: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  bench-ann report fashion.json                     table; plots and page beside fashion.json
+  bench-ann report a.json b.json --out report/      several files; those of one data set together
+  bench-ann report fashion.json --json              speeds at recall .90/.95/.99/.995, for scripts
+  bench-ann report fashion.json --markdown          the table, for a README")]
+pub(crate) struct ReportArgs {
+    /// Results files
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print JSON instead of the table
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// Print Markdown instead of the table
+    #[arg(long)]
+    pub(crate) markdown: bool,
+    /// Where plots and page go [default: beside the first file; with --json or --markdown: nowhere]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RivalsCommand {
+    /// Install rivals, by engine or package name; all without a name
+    Install {
+        /// Engines or packages
+        names: Vec<String>,
+    },
+    /// What is installed, and what did not install and why
+    List,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number of at least 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}

@@ -1,0 +1,244 @@
+//! What each command does.
+
+use std::fs;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use bench_ann::compare::compare;
+use bench_ann::data::Data;
+use bench_ann::engines::{self, ENGINES, Engine, Source};
+use bench_ann::machine::{Commit, Machine, available_memory};
+use bench_ann::process::INTERRUPTED;
+use bench_ann::report::plot::{Measure, plot};
+use bench_ann::report::summary::{Section, json, sections};
+use bench_ann::report::{html, svg, table::Table};
+use bench_ann::results::{Results, ResultsError, SCHEMA, write_atomically};
+use bench_ann::rivals::{Package, Rivals};
+use bench_ann::run::{Listener, Options, run};
+use bench_ann::sweep::{BUILT_IN, Sweep};
+
+use crate::cli::{Command, ReportArgs, RivalsCommand, RunArgs};
+
+/// Exit status after Ctrl-C, as shells have it.
+const INTERRUPTED_STATUS: u8 = 130;
+/// Share of the memory available that indexes may take together.
+const MEMORY_SHARE: f64 = 0.6;
+
+pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Run(args) => return measure(&args),
+        Command::Report(args) => report(&args)?,
+        Command::Compare { old, new, markdown } => {
+            let comparison = compare(&Results::read(&old)?, &Results::read(&new)?)?;
+            let table = &comparison.table;
+            print!("{}", if markdown { table.markdown() } else { table.text() });
+            comparison.notes.iter().for_each(|note| println!("note: {note}"));
+            println!("{} losses", comparison.losses);
+        }
+        Command::Rivals { command, rivals } => {
+            let rivals = Rivals::at(rivals);
+            match command {
+                RivalsCommand::Install { names } => list(&rivals.install(&names, &|what| eprintln!("{what}"))?),
+                RivalsCommand::List => list(&rivals.packages()?),
+            }
+            println!("in {}", rivals.folder().display());
+        }
+        Command::Engines => {
+            for Engine { name, source, about } in ENGINES {
+                let package = if let Source::Python(package) = source { package } else { "built in" };
+                println!("{name:<16} {package:<12} {about}");
+            }
+        }
+        Command::Sweeps { name: None } => BUILT_IN.iter().for_each(|(name, _)| println!("{name}")),
+        Command::Sweeps { name: Some(name) } => {
+            let text = BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| text);
+            print!("{}", text.ok_or_else(|| anyhow!("no built-in sweep is named `{name}`; see `bench-ann sweeps`"))?);
+        }
+        Command::Worker { engine } => {
+            bench_ann::worker::serve(&engine, std::io::stdin().lock(), std::io::stdout().lock())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(packages: &[Package]) {
+    for Package { package, version, error } in packages {
+        match (version, error) {
+            (Some(version), _) => println!("{package:<12} {version}"),
+            (None, error) => println!("{package:<12} not installed: {}", error.as_deref().unwrap_or("unknown reason")),
+        }
+    }
+}
+
+fn measure(args: &RunArgs) -> Result<ExitCode> {
+    let wanted = args.engine.iter().map(|name| engines::find(name)).collect::<Result<Vec<_>, _>>()?;
+    let mut sweep = Sweep::open(&args.sweep, &wanted)?;
+    sweep.repeats = args.repeats.unwrap_or(sweep.repeats);
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("Ctrl-C handler")?;
+
+    let mut progress = Progress::new(args);
+    progress.doing(&format!("opening {}", args.dataset));
+    let dataset = vicino_datasets::open(&args.dataset)?;
+    let data = Data::new(dataset, args.k, args.queries, &|done, total| eprint!("\rexact neighbours {done}/{total} "))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let options = Options {
+        build_threads: args.build_threads.unwrap_or(cores),
+        patience: Duration::from_secs(args.timeout),
+        own: std::env::current_exe().context("this binary's own path")?,
+        rivals: Rivals::at(args.rivals.clone()),
+        memory: available_memory().map(|bytes| (bytes as f64 * MEMORY_SHARE) as u64),
+    };
+    let heading = Results {
+        schema: SCHEMA,
+        complete: false,
+        command: std::env::args().collect(),
+        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        commit: Commit::read(),
+        machine: Machine::read(),
+        dataset: data.info.clone(),
+        k: args.k,
+        search_threads: args.threads,
+        repeats: sweep.repeats,
+        engines: Vec::new(),
+        runs: Vec::new(),
+        failures: Vec::new(),
+    };
+    let results = run(&data, &sweep, &options, heading, &mut progress)?;
+    progress.finish();
+    if let Some(path) = &args.neighbors {
+        progress.write_neighbors(path, data.info.queries, args.k)?;
+    }
+    for failure in &results.failures {
+        eprintln!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
+    }
+    println!("{} settings measured, results in {}", results.runs.len(), args.out.display());
+    if !results.complete {
+        eprintln!("interrupted: the results are partial");
+        return Ok(ExitCode::from(INTERRUPTED_STATUS));
+    }
+    if results.runs.is_empty() {
+        bail!("nothing could be measured");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on stderr what is being done, on one line where that is a terminal; saves the results as they grow.
+struct Progress {
+    out: PathBuf,
+    terminal: bool,
+    keep_neighbors: bool,
+    neighbors: Vec<Vec<i32>>,
+}
+
+impl Progress {
+    fn new(args: &RunArgs) -> Progress {
+        let terminal = std::io::stderr().is_terminal();
+        Progress { out: args.out.clone(), terminal, keep_neighbors: args.neighbors.is_some(), neighbors: Vec::new() }
+    }
+
+    fn finish(&self) {
+        if self.terminal {
+            eprint!("\r\x1b[2K");
+        }
+    }
+
+    fn write_neighbors(&self, path: &Path, queries: usize, k: usize) -> Result<()> {
+        let shape = match self.neighbors.len() {
+            1 => vec![queries, k],
+            runs => vec![runs, queries, k],
+        };
+        let mut npy = npy_header("<i4", &shape);
+        self.neighbors.iter().for_each(|found| npy.extend_from_slice(bytemuck::cast_slice(found)));
+        Ok(write_atomically(path, &npy)?)
+    }
+}
+
+impl Listener for Progress {
+    fn doing(&mut self, what: &str) {
+        if self.terminal {
+            eprint!("\r\x1b[2K{what}");
+            // A progress line that cannot be shown is no reason to stop.
+            let _ = std::io::stderr().flush();
+        } else {
+            eprintln!("{what}");
+        }
+    }
+
+    fn save(&mut self, results: &Results) -> Result<(), ResultsError> {
+        results.write(&self.out)
+    }
+
+    fn neighbors(&mut self, found: Vec<i32>) {
+        if self.keep_neighbors {
+            self.neighbors.push(found);
+        }
+    }
+}
+
+/// The head of a NumPy file of little-endian words in row-major order.
+fn npy_header(words: &str, shape: &[usize]) -> Vec<u8> {
+    let shape: String = shape.iter().map(|length| format!("{length}, ")).collect();
+    let mut text = format!("{{'descr': '{words}', 'fortran_order': False, 'shape': ({shape}), }}");
+    // Magic, version and length take ten bytes; the whole must be a multiple of 64 and end in a newline.
+    while (10 + text.len() + 1) % 64 != 0 {
+        text.push(' ');
+    }
+    text.push('\n');
+    let mut header = b"\x93NUMPY\x01\x00".to_vec();
+    header.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    header.extend_from_slice(text.as_bytes());
+    header
+}
+
+fn report(args: &ReportArgs) -> Result<()> {
+    let files = args.files.iter().map(|path| Results::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let sections = sections(&files);
+    if args.json {
+        println!("{:#}", json(&sections));
+    } else {
+        for section in &sections {
+            let table = Table::of(section);
+            println!("{}\n", section.title());
+            println!("{}", if args.markdown { table.markdown() } else { table.text() });
+        }
+        for failure in files.iter().flat_map(|file| &file.failures) {
+            println!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
+        }
+    }
+    let beside = || args.files[0].parent().map(Path::to_owned).unwrap_or_default();
+    let quiet = args.json || args.markdown;
+    if let Some(folder) = args.out.clone().or_else(|| (!quiet).then(beside)) {
+        let stem = args.files[0].file_stem().unwrap_or_default().to_string_lossy();
+        for path in write(&sections, &folder, &stem)? {
+            eprintln!("wrote {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Plots and page, named after the first file, the data set and k.
+fn write(sections: &[Section<'_>], folder: &Path, stem: &str) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut written = Vec::new();
+    let mut save = |name: String, data: &[u8]| -> Result<()> {
+        let path = folder.join(name);
+        write_atomically(&path, data)?;
+        written.push(path);
+        Ok(())
+    };
+    for (number, section) in sections.iter().enumerate() {
+        let name = if number == 0 { stem.to_owned() } else { format!("{stem}-{}", number + 1) };
+        for measure in [Measure::Qps, Measure::Distances] {
+            if let Some(drawing) = plot(section, measure) {
+                save(format!("{name}-{}.svg", measure.name()), drawing.as_bytes())?;
+                save(format!("{name}-{}.png", measure.name()), &svg::png(&drawing))?;
+            }
+        }
+    }
+    save(format!("{stem}.html"), html::page(sections).as_bytes())?;
+    Ok(written)
+}

@@ -1,0 +1,30 @@
+//! Measures nearest-neighbour indexes side by side: recall, speed, build time, size, memory; ours and the rivals', in one run.
+//!
+//! The module map; a module uses only those above it:
+//!
+//! ```text
+//! params engines machine                 what is measured, and where
+//! protocol  recall  front                a worker's language; what an answer is worth
+//! results  sweep  data  rivals           files in, files out
+//! worker                                 the measured process of our own engines
+//! process  run                           the measuring process
+//! report/{table, plot, html}  compare    what a result says
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod compare;
+pub mod data;
+pub mod engines;
+pub mod front;
+pub mod machine;
+pub mod params;
+pub mod process;
+pub mod protocol;
+pub mod recall;
+pub mod report;
+pub mod results;
+pub mod rivals;
+pub mod run;
+pub mod sweep;
+pub mod worker;

@@ -1,0 +1,7 @@
+//! What results say: tables, plots and a page, all from one summary.
+
+pub mod html;
+pub mod plot;
+pub mod summary;
+pub mod svg;
+pub mod table;

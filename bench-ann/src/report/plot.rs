@@ -1,0 +1,250 @@
+//! Recall against speed, and against distances per query: one line per engine, its Pareto front over all its indexes.
+//!
+//! Recall is drawn on a scale of `−log(1 − recall)`, which gives .99 to .999 as much room as .90 to .99: where engines differ
+//! most a linear axis shows a heap. The other axis is logarithmic.
+
+use crate::engines::ENGINES;
+use crate::front::pareto;
+use crate::results::Run;
+
+use super::summary::Section;
+use super::svg::{Style, Svg};
+use super::table::short;
+
+const WIDTH: f64 = 960.0;
+const HEIGHT: f64 = 560.0;
+/// The plotting area: left, top, right, bottom.
+const AREA: (f64, f64, f64, f64) = (74.0, 66.0, 780.0, 500.0);
+const INK: &str = "#1f2933";
+const SOFT: &str = "#616e7c";
+const GRID: &str = "#e4e7eb";
+const TITLE: Style = Style { class: "ink", colour: INK, size: 18.0, weight: 600, anchor: "start" };
+const CONDITIONS: Style = Style { class: "soft", colour: SOFT, size: 12.5, weight: 400, anchor: "start" };
+const LABEL: Style = Style { class: "ink", colour: INK, size: 13.0, weight: 400, anchor: "middle" };
+const LEGEND: Style = Style { anchor: "start", ..LABEL };
+const TICK: Style = Style { class: "soft", colour: SOFT, size: 12.0, weight: 400, anchor: "middle" };
+
+/// Recalls that may be ticks.
+const RECALL_TICKS: [f64; 9] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999];
+/// A recall of one stands here.
+const MOST: f64 = 0.9998;
+/// Points below are left out where there are others.
+const LEAST: f64 = 0.7;
+
+/// One colour per engine, in the order of [`ENGINES`], so that an engine looks the same in every plot.
+const COLOURS: [&str; 13] = [
+    "#d7263d", "#9aa5b1", "#1b6ca8", "#2a9d8f", "#8ac926", "#f4a100", "#8e5ea2", "#4d4d9a", "#b5651d", "#e76f9a",
+    "#111827", "#6b7280", "#00a6d6",
+];
+
+/// What is drawn against recall.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Queries per second: up is better.
+    Qps,
+    /// Distances per query: down is better.
+    Distances,
+}
+
+impl Measure {
+    /// A word for file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Qps => "qps",
+            Measure::Distances => "distances",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Measure::Qps => "queries per second (up and right is better)",
+            Measure::Distances => "distances per query (down and right is better)",
+        }
+    }
+
+    fn of(self, run: &Run) -> Option<f64> {
+        match self {
+            Measure::Qps => Some(run.qps),
+            Measure::Distances => run.distances_per_query,
+        }
+    }
+}
+
+struct Series {
+    engine: usize, // in ENGINES
+    points: Vec<(f64, f64)>,
+}
+
+/// The plot of a section as SVG; `None` when no engine has what it shows.
+pub fn plot(section: &Section<'_>, measure: Measure) -> Option<String> {
+    let series = series(section, measure);
+    let points = || series.iter().flat_map(|series| &series.points);
+    let lowest = points().map(|point| point.0).reduce(f64::min)?;
+    let recalls = Scale::new(squeeze(lowest), squeeze(MOST), AREA.0 + 12.0, AREA.2 - 12.0);
+    let (least, most) = (points().map(|p| p.1).reduce(f64::min)?, points().map(|p| p.1).reduce(f64::max)?);
+    let values = Scale::new(least.ln() - 0.15, most.ln() + 0.15, AREA.3, AREA.1);
+
+    let mut svg = Svg::new(WIDTH, HEIGHT);
+    svg.raw(&format!(r##"<rect class="paper" width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>"##));
+    frame(&mut svg, section, measure);
+    for tick in RECALL_TICKS.into_iter().filter(|&tick| tick >= lowest) {
+        let x = recalls.at(squeeze(tick));
+        svg.line((x, AREA.1), (x, AREA.3), "grid", GRID);
+        svg.text((x, AREA.3 + 20.0), TICK, &short(tick));
+    }
+    for tick in decades(least, most) {
+        let y = values.at(tick.ln());
+        if (AREA.1..=AREA.3).contains(&y) {
+            svg.line((AREA.0, y), (AREA.2, y), "grid", GRID);
+            svg.text((AREA.0 - 8.0, y + 4.0), Style { anchor: "end", ..TICK }, &thousands(tick));
+        }
+    }
+    // Ours last, so that nothing covers it.
+    for series in series.iter().rev() {
+        let at = |&(recall, value): &(f64, f64)| (recalls.at(squeeze(recall)), values.at(value.ln()));
+        draw(&mut svg, series.engine, &series.points.iter().map(at).collect::<Vec<_>>());
+    }
+    for (row, series) in series.iter().enumerate() {
+        let y = AREA.1 + 14.0 + 24.0 * row as f64;
+        draw(&mut svg, series.engine, &[(AREA.2 + 22.0, y), (AREA.2 + 38.0, y), (AREA.2 + 54.0, y)]);
+        let weight = if series.engine == 0 { 600 } else { 400 };
+        svg.text((AREA.2 + 64.0, y + 4.5), Style { weight, ..LEGEND }, ENGINES[series.engine].name);
+    }
+    Some(svg.finish())
+}
+
+/// Every engine that has points, in the order of [`ENGINES`].
+fn series(section: &Section<'_>, measure: Measure) -> Vec<Series> {
+    let all = ENGINES.iter().enumerate().map(|(engine, known)| {
+        let lines = section.lines.iter().filter(|line| line.engine == known.name);
+        let runs = lines.flat_map(|line| &line.front);
+        let points: Vec<(f64, f64)> = runs.filter_map(|run| Some((run.recall, measure.of(run)?))).collect();
+        // A front rises in its second number: fewer distances are better, so they count downwards.
+        let sign = if measure == Measure::Qps { 1.0 } else { -1.0 };
+        let signed: Vec<(f64, f64)> = points.iter().map(|&(recall, value)| (recall, sign * value)).collect();
+        Series { engine, points: pareto(&signed).into_iter().map(|i| points[i]).collect() }
+    });
+    let mut all: Vec<Series> = all.filter(|series| !series.points.is_empty()).collect();
+    if all.iter().flat_map(|series| &series.points).any(|point| point.0 >= LEAST) {
+        all.iter_mut().for_each(|series| series.points.retain(|point| point.0 >= LEAST));
+        all.retain(|series| !series.points.is_empty());
+    }
+    all
+}
+
+fn frame(svg: &mut Svg, section: &Section<'_>, measure: Measure) {
+    let (left, top, right, bottom) = AREA;
+    let title = match measure {
+        Measure::Qps => "Recall and speed",
+        Measure::Distances => "Recall and distances computed",
+    };
+    svg.text((left, 28.0), TITLE, &format!("{title}: {}", section.dataset.name));
+    svg.text((left, 48.0), CONDITIONS, &conditions(section));
+    svg.line((left, bottom), (right, bottom), "axis", SOFT);
+    svg.line((left, top), (left, bottom), "axis", SOFT);
+    let middle = f64::midpoint(left, right);
+    svg.text((middle, bottom + 42.0), LABEL, &format!("recall@{}", section.k));
+    let (x, y) = (18.0, f64::midpoint(top, bottom));
+    svg.raw(&format!(r#"<g transform="rotate(-90 {x} {y})">"#));
+    svg.text((x, y), LABEL, measure.label());
+    svg.raw("</g>");
+}
+
+fn conditions(section: &Section<'_>) -> String {
+    let data = section.dataset;
+    let plural = if section.search_threads == 1 { "" } else { "s" };
+    let cpu = section.files.first().map_or("", |file| &file.machine.cpu);
+    let (rows, queries) = (thousands(data.rows as f64), thousands(data.queries as f64));
+    let threads = section.search_threads;
+    format!("{rows} × {}, {}, {queries} queries, {threads} thread{plural}, {cpu}", data.dim, data.metric)
+}
+
+/// A line through the points with the engine's marker at each.
+fn draw(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
+    let colour = COLOURS[engine];
+    let width = if engine == 0 { 3.0 } else { 1.8 };
+    let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let path = path.join(" ");
+    let class = format!("engine-{}", ENGINES[engine].name);
+    svg.raw(&format!(
+        r#"<polyline class="{class}" points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>"#
+    ));
+    // In the legend only the middle of three points bears the marker.
+    let legend = points.len() == 3 && points[0].0 > AREA.2;
+    for &(x, y) in if legend { &points[1..2] } else { points } {
+        svg.raw(&marker(engine, x, y, colour));
+    }
+}
+
+/// Shapes tell engines apart where colours do not.
+fn marker(engine: usize, x: f64, y: f64, colour: &str) -> String {
+    let class = format!(r#"class="mark engine-{}""#, ENGINES[engine].name);
+    let style = format!(r##"fill="{colour}" stroke="#ffffff" stroke-width="1""##);
+    let polygon = |corners: &[(f64, f64)]| {
+        let corners: Vec<String> = corners.iter().map(|(dx, dy)| format!("{:.1},{:.1}", x + dx, y + dy)).collect();
+        format!(r#"<polygon {class} points="{}" {style}/>"#, corners.join(" "))
+    };
+    match engine % 5 {
+        0 => format!(r#"<circle {class} cx="{x:.1}" cy="{y:.1}" r="4.6" {style}/>"#),
+        1 => polygon(&[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)]),
+        2 => polygon(&[(0.0, -5.2), (4.8, 3.6), (-4.8, 3.6)]),
+        3 => polygon(&[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)]),
+        _ => polygon(&[(0.0, 5.2), (4.8, -3.6), (-4.8, -3.6)]),
+    }
+}
+
+/// A straight line from one range onto another.
+struct Scale {
+    from: (f64, f64),
+    to: (f64, f64),
+}
+
+impl Scale {
+    fn new(from_start: f64, from_end: f64, to_start: f64, to_end: f64) -> Scale {
+        Scale { from: (from_start, from_end.max(from_start + 1e-9)), to: (to_start, to_end) }
+    }
+
+    fn at(&self, value: f64) -> f64 {
+        let share = (value - self.from.0) / (self.from.1 - self.from.0);
+        self.to.0 + share * (self.to.1 - self.to.0)
+    }
+}
+
+fn squeeze(recall: f64) -> f64 {
+    -(1.0 - recall.min(MOST)).ln()
+}
+
+/// 1, 2 and 5 times the powers of ten over a range.
+fn decades(least: f64, most: f64) -> impl Iterator<Item = f64> {
+    let powers = least.log10().floor() as i32 - 1..=most.log10().ceil() as i32;
+    powers.flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10_f64.powi(power)))
+}
+
+/// A number with its thousands apart.
+fn thousands(value: f64) -> String {
+    if value < 1.0 {
+        return format!("{value}");
+    }
+    let digits = format!("{value:.0}");
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_engine_has_a_colour_of_its_own() {
+        let mut colours: Vec<&str> = COLOURS.to_vec();
+        assert_eq!(colours.len(), ENGINES.len());
+        colours.sort_unstable();
+        colours.dedup();
+        assert_eq!(colours.len(), ENGINES.len());
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!([5.0, 1234.0, 20_000_000.0].map(thousands), ["5", "1,234", "20,000,000"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The worker process of our own engines: reads requests, measures, answers. The other end is [`crate::process`].
+
+mod flat;
+mod hnsw;
+
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use vicino_index::{Metric, Rows};
+
+use crate::machine::kilobytes;
+use crate::params::Params;
+use crate::protocol::{Reply, Request};
+
+/// Whatever went wrong, told to the parent as text.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Queries asked before single ones are timed.
+const WARM_UP_QUERIES: usize = 20;
+
+/// Vectors as the engines are given them.
+struct Matrix {
+    data: Vec<f32>, // [rows × dim]
+    dim: usize,
+}
+
+/// What a batch cost, where counted.
+#[derive(Default, Clone, Copy)]
+struct Counters {
+    distances: Option<u64>,
+    hops: Option<u64>,
+}
+
+/// An engine that can be measured.
+trait Engine {
+    /// Builds from rows of `metric`.
+    fn build(&mut self, train: &Matrix, metric: Metric, params: &Params, threads: usize) -> Result<(), Fault>;
+    /// Bytes of the index.
+    fn index_bytes(&self) -> u64;
+    /// Takes the parameters of the searches that follow, outside the clock.
+    fn prepare(&mut self, params: &Params, k: usize, threads: usize) -> Result<(), Fault>;
+    /// Answers queries in order, writing `k` ids each to `found`, which holds -1 where nothing is written.
+    fn search(&mut self, queries: Rows<'_>, found: &mut [i32]) -> Result<Counters, Fault>;
+}
+
+impl Matrix {
+    fn read(path: &Path, dim: usize) -> Result<Matrix, Fault> {
+        let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let data = bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+        Ok(Matrix { data, dim })
+    }
+
+    fn rows(&self) -> Result<Rows<'_>, Fault> {
+        Ok(Rows::new(self.data.as_slice(), self.dim)?)
+    }
+}
+
+/// Serves `engine` until the requests end. Errors only when the pipe breaks.
+pub fn serve(engine: &str, requests: impl BufRead, mut replies: impl Write) -> io::Result<()> {
+    let engine: Box<dyn Engine> = match engine {
+        "vicino" => Box::new(hnsw::Hnsw::default()),
+        "flat" => Box::new(flat::Flat::default()),
+        other => return Err(io::Error::other(format!("no engine `{other}` in this binary; it has vicino, flat"))),
+    };
+    let mut state = State { engine, train: None, queries: None, metric: Metric::L2 };
+    for line in requests.lines() {
+        let reply = match serde_json::from_str(&line?) {
+            Ok(Request::Quit) => break,
+            Ok(request) => state.answer(request).unwrap_or_else(|error| Reply::Failed { message: error.to_string() }),
+            Err(error) => Reply::Failed { message: format!("not a request: {error}") },
+        };
+        serde_json::to_writer(&mut replies, &reply)?;
+        writeln!(replies)?;
+        replies.flush()?;
+    }
+    Ok(())
+}
+
+struct State {
+    engine: Box<dyn Engine>,
+    train: Option<Matrix>,
+    queries: Option<Matrix>,
+    metric: Metric,
+}
+
+impl State {
+    fn answer(&mut self, request: Request) -> Result<Reply, Fault> {
+        match request {
+            Request::Load { train, queries, dim, metric } => {
+                self.metric = metric.parse()?;
+                self.train = Some(Matrix::read(&train, dim)?);
+                self.queries = Some(Matrix::read(&queries, dim)?);
+                Ok(Reply::Loaded { version: concat!("vicino-index ", env!("CARGO_PKG_VERSION")).to_owned() })
+            }
+            Request::Build { params, threads, .. } => self.build(&params, threads),
+            Request::Search { params, k, threads, neighbors } => self.search(&params, k, threads, &neighbors),
+            Request::Latency { params, k, queries, micros } => self.latency(&params, k, queries, &micros),
+            Request::Quit => unreachable!("the loop ends on it"),
+        }
+    }
+
+    fn build(&mut self, params: &Params, threads: usize) -> Result<Reply, Fault> {
+        let train = self.train.take().ok_or("build before load")?;
+        // From here on the peak is the build's, not the loading's; where the kernel refuses, it is both.
+        let _ = fs::write("/proc/self/clear_refs", "5");
+        let rss_before_bytes = memory("VmRSS");
+        let start = Instant::now();
+        self.engine.build(&train, self.metric, params, threads)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let peak_rss_bytes = memory("VmHWM");
+        let index_bytes = Some(self.engine.index_bytes());
+        Ok(Reply::Built { seconds, index_bytes, rss_before_bytes, peak_rss_bytes })
+    }
+
+    fn search(&mut self, params: &Params, k: usize, threads: usize, neighbors: &Path) -> Result<Reply, Fault> {
+        let queries = self.queries.as_ref().ok_or("search before load")?.rows()?;
+        self.engine.prepare(params, k, threads)?;
+        let mut found = vec![-1; queries.len() * k];
+        let start = Instant::now();
+        let counters = self.engine.search(queries, &mut found)?;
+        let seconds = start.elapsed().as_secs_f64();
+        fs::write(neighbors, bytemuck::cast_slice(&found))?;
+        Ok(Reply::Searched { seconds, cpu_seconds: None, distances: counters.distances, hops: counters.hops })
+    }
+
+    fn latency(&mut self, params: &Params, k: usize, count: usize, path: &Path) -> Result<Reply, Fault> {
+        let queries = self.queries.as_ref().ok_or("latency before load")?.rows()?;
+        let count = count.min(queries.len());
+        self.engine.prepare(params, k, 1)?;
+        let mut found = vec![-1; k];
+        for i in 0..count.min(WARM_UP_QUERIES) {
+            self.engine.search(queries.slice(i, i + 1), &mut found)?;
+        }
+        let mut micros = Vec::with_capacity(count);
+        for i in 0..count {
+            let query = queries.slice(i, i + 1);
+            let start = Instant::now();
+            self.engine.search(query, &mut found)?;
+            micros.push(start.elapsed().as_secs_f32() * 1e6);
+        }
+        fs::write(path, bytemuck::cast_slice(&micros))?;
+        Ok(Reply::Timed)
+    }
+}
+
+/// `VmRSS` or `VmHWM` of this process.
+fn memory(field: &str) -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, field)
+}
