@@ -59,11 +59,12 @@ impl Options {
     }
 
     fn rounds(&self) -> usize {
-        if self.quick { 3 } else { 5 }
+        if self.quick { 7 } else { 15 }
     }
 
+    /// Time for one measurement: short, so that on a busy machine most of them are undisturbed.
     fn slice(&self) -> Duration {
-        Duration::from_micros(if self.quick { 1000 } else { 2500 })
+        Duration::from_micros(if self.quick { 400 } else { 800 })
     }
 }
 

@@ -247,8 +247,8 @@ fn the_reference_agrees_with_simsimd() {
     check_reference::<f32>(1e-4);
     // Some CPUs sum halves as halves.
     check_reference::<f16>(2e-2);
-    // Sums are exact, and the root that cosine takes is approximate.
-    check_reference::<i8>(1e-4);
+    // Cosine takes an approximate root, off by more than 1e-4 on some CPUs.
+    check_reference::<i8>(1e-3);
     check_reference::<Bits8>(0.0);
 }
 
