@@ -7,9 +7,9 @@ use std::arch::aarch64::*;
 
 use half::f16;
 
-use super::kernels::{Functions, RowsView};
 use super::lanes::{Lanes, functions_with_features};
 use super::rows::{self, Op};
+use super::view::{Functions, RowsView};
 
 /// 128-bit registers.
 pub(super) struct Neon;

@@ -4,13 +4,15 @@
 
 use std::marker::PhantomData;
 
+use bytemuck::Pod;
+
 use crate::metric::Metric;
 
-use super::element::{Bits8, Element};
-use super::kernels::Functions;
+use super::bits::Bits8;
 use super::lanes::Lanes;
 use super::rows::Op;
 use super::scalar;
+use super::view::Functions;
 
 /// The kernels over integers; cosine computes the norms. The caller sees to it that integers support the metric.
 pub(super) fn functions<T: Byte, L: Lanes>(metric: Metric) -> Functions<T> {
@@ -29,7 +31,7 @@ pub(super) fn bit_functions<L: Lanes>() -> Functions<Bits8> {
 }
 
 /// A coordinate of one byte.
-pub(super) trait Byte: Element {
+pub(super) trait Byte: Pod {
     /// As unsigned bytes, signed ones moved up by 128.
     ///
     /// # Safety
@@ -180,7 +182,7 @@ impl ByteMetric<Bits8> for Hamming {
 /// The metric `M` over words `T` in the registers of `L`.
 struct Bytes<M, T, L>(PhantomData<(M, T, L)>);
 
-impl<M: ByteMetric<T>, T: Element, L: Lanes> Op for Bytes<M, T, L> {
+impl<M: ByteMetric<T>, T: Pod, L: Lanes> Op for Bytes<M, T, L> {
     type Word = T;
     type Lanes = L::Counts;
     type Sum = i64;

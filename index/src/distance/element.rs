@@ -6,14 +6,10 @@ use half::f16;
 
 use crate::metric::{ElementType, Metric};
 
+use super::bits::Bits8;
 use super::isa::Isa;
-use super::kernels::Functions;
+use super::view::Functions;
 use super::{bytes, floats, scalar};
-
-/// Eight coordinates of one bit each, the lowest bit first. A type of its own, since `u8` is a coordinate in itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(transparent)]
-pub struct Bits8(pub u8);
 
 /// A stored word: what vectors are slices of.
 pub trait Element: bytemuck::Pod + Send + Sync + PartialEq + Debug + Dispatch {

@@ -4,14 +4,14 @@
 
 use std::marker::PhantomData;
 
+use bytemuck::Pod;
 use half::f16;
 
 use crate::metric::Metric;
 
-use super::element::Element;
-use super::kernels::Functions;
 use super::lanes::Lanes;
 use super::rows::Op;
+use super::view::Functions;
 
 /// The kernels over floats; cosine takes unit vectors. The caller sees to it that floats support the metric.
 pub(super) fn functions<T: Float, L: Lanes>(metric: Metric) -> Functions<T> {
@@ -25,7 +25,7 @@ pub(super) fn functions<T: Float, L: Lanes>(metric: Metric) -> Functions<T> {
 }
 
 /// A word that is loaded as lanes of `f32`.
-pub(super) trait Float: Element {
+pub(super) trait Float: Pod {
     /// # Safety
     /// As [`Lanes`]'; reads `L::FLOATS` words.
     unsafe fn load<L: Lanes>(from: *const Self) -> L::Floats;

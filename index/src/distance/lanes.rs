@@ -1,15 +1,12 @@
 //! What an instruction set must be able to do for the kernels: a few operations on registers full of floats or bytes.
 //!
 //! The metrics (`ops`) are written once over this trait, and the loops (`rows`) once over the metrics. An instruction set adds
-//! one file with these operations. Sums over bytes are kept modulo 2^32, which is exact for [`BLOCK`] words at a time.
+//! one file with these operations. Sums over bytes are kept modulo 2^32, which is exact for the blocks in which `rows` sums.
 
 use half::f16;
 
-use super::kernels::Functions;
 use super::rows::Op;
-
-/// Words after which integer lanes are emptied into a wide sum: `BLOCK · 255²` is the largest such number that fits in 32 bits.
-pub(super) const BLOCK: usize = 1 << 16;
+use super::view::Functions;
 
 /// Registers of one instruction set.
 ///

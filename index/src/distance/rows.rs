@@ -9,17 +9,17 @@
 //! for line by line, as the lines of this one are used up. `benches/kernels.rs` decided: on random rows outside the second-level
 //! cache this takes 0.5 to 0.75 of the time of one row at a time with the next one prefetched.
 
-use super::element::Element;
-use super::kernels::RowsView;
-use super::lanes::BLOCK;
+use bytemuck::{Pod, Zeroable};
+
 use super::prefetch::prefetch;
+use super::view::RowsView;
 
 /// One metric over one type of word in one instruction set.
 ///
 /// # Safety
 /// Each unsafe function may be called only on a CPU that has the instruction set; `step` reads `WIDTH` words from both pointers.
 pub(super) trait Op: 'static {
-    type Word: Element;
+    type Word: Pod;
     /// Registers in which a sum is kept.
     type Lanes: Copy;
     /// A sum over any number of words.
@@ -37,6 +37,9 @@ pub(super) trait Op: 'static {
 
 /// The widest register's bytes.
 const MAX_WIDTH: usize = 64;
+
+/// Words after which lanes are emptied into a wide sum: of 65536 bytes, a sum of products is below 2^32 still.
+const BLOCK: usize = 1 << 16;
 
 /// Rows compared at once. With two sums each, that makes eight independent ones: enough to hide the latency of an addition, and
 /// few enough for sixteen registers.
@@ -197,7 +200,7 @@ unsafe fn block_lanes<O: Op, const R: usize>(
 /// `words` can be read from `from`, and are at most `WIDTH`.
 #[inline(always)]
 unsafe fn padded<O: Op>(from: *const O::Word, words: usize) -> [O::Word; MAX_WIDTH] {
-    let mut padded = [bytemuck::Zeroable::zeroed(); MAX_WIDTH];
+    let mut padded = [Zeroable::zeroed(); MAX_WIDTH];
     // SAFETY: `words` can be read, and fit since `WIDTH` is at most `MAX_WIDTH`.
     unsafe { std::ptr::copy_nonoverlapping(from, padded.as_mut_ptr(), words) };
     padded

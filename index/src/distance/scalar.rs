@@ -2,15 +2,16 @@
 //!
 //! Sums are kept in `f64` and rounded once at the end. For integers that is exact: 2^53 / 255² is more than 10^11 coordinates.
 
+use bytemuck::Pod;
 use half::f16;
 
 use crate::metric::Metric;
 
-use super::element::{Bits8, Element};
-use super::kernels::{Functions, RowsView};
+use super::bits::Bits8;
+use super::view::{Functions, RowsView};
 
 /// A coordinate that a sum can take in.
-pub(super) trait Number: Element {
+pub(super) trait Number: Pod {
     fn wide(self) -> f64;
 }
 
@@ -39,7 +40,7 @@ impl Number for i8 {
 }
 
 /// One distance, as a type so that the loops over rows can be made for it.
-trait Pair<T: Element> {
+trait Pair<T: Pod> {
     fn distance(a: &[T], b: &[T]) -> f32;
 }
 
@@ -120,17 +121,17 @@ pub(super) fn bits() -> Functions<Bits8> {
     functions::<Bits8, Hamming>()
 }
 
-fn functions<T: Element, P: Pair<T>>() -> Functions<T> {
+fn functions<T: Pod, P: Pair<T>>() -> Functions<T> {
     Functions { distance: P::distance, gather: gather::<T, P>, scan: scan::<T, P> }
 }
 
-fn gather<T: Element, P: Pair<T>>(query: &[T], rows: RowsView<'_, T>, slots: &[u32], out: &mut [f32]) {
+fn gather<T: Pod, P: Pair<T>>(query: &[T], rows: RowsView<'_, T>, slots: &[u32], out: &mut [f32]) {
     for (out, &slot) in out.iter_mut().zip(slots) {
         *out = P::distance(query, rows.row(slot as usize));
     }
 }
 
-fn scan<T: Element, P: Pair<T>>(query: &[T], rows: RowsView<'_, T>, first: usize, out: &mut [f32]) {
+fn scan<T: Pod, P: Pair<T>>(query: &[T], rows: RowsView<'_, T>, first: usize, out: &mut [f32]) {
     for (i, out) in out.iter_mut().enumerate() {
         *out = P::distance(query, rows.row(first + i));
     }

@@ -7,9 +7,9 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
-use super::super::kernels::{Functions, RowsView};
 use super::super::lanes::{Lanes, functions_with_features};
 use super::super::rows::{self, Op};
+use super::super::view::{Functions, RowsView};
 
 /// 512-bit registers.
 pub(in super::super) struct Avx512;
