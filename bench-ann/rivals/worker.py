@@ -117,8 +117,6 @@ def main():
         worker, broken = None, f"{type(error).__name__}: {error}"
     for line in sys.stdin:
         request = json.loads(line)
-        if request["op"] == "quit":
-            break
         try:
             if worker is None:
                 raise RuntimeError(broken)

@@ -15,7 +15,8 @@ use bench_ann::machine::{Commit, Machine, available_memory};
 use bench_ann::process::INTERRUPTED;
 use bench_ann::report::plot::{Measure, plot};
 use bench_ann::report::summary::{Section, json, sections};
-use bench_ann::report::{html, svg, table::Table};
+use bench_ann::report::table::{Table, legend};
+use bench_ann::report::{html, svg};
 use bench_ann::results::{Results, ResultsError, SCHEMA, write_atomically};
 use bench_ann::rivals::{Package, Rivals};
 use bench_ann::run::{Listener, Options, run};
@@ -83,7 +84,7 @@ fn measure(args: &RunArgs) -> Result<ExitCode> {
     let mut progress = Progress::new(args);
     progress.doing(&format!("opening {}", args.dataset));
     let dataset = vicino_datasets::open(&args.dataset)?;
-    let data = Data::new(dataset, args.k, args.queries, &|done, total| eprint!("\rexact neighbours {done}/{total} "))?;
+    let data = Data::new(dataset, args.k, args.queries, &exact_progress)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
         build_threads: args.build_threads.unwrap_or(cores),
@@ -124,6 +125,13 @@ fn measure(args: &RunArgs) -> Result<ExitCode> {
         bail!("nothing could be measured");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells a terminal how far the exact neighbours are; a log would only grow by it.
+fn exact_progress(done: usize, total: usize) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[2Kexact neighbours: {done} of {total} queries");
+    }
 }
 
 /// Says on stderr what is being done, on one line where that is a terminal; saves the results as they grow.
@@ -205,6 +213,7 @@ fn report(args: &ReportArgs) -> Result<()> {
             println!("{}\n", section.title());
             println!("{}", if args.markdown { table.markdown() } else { table.text() });
         }
+        println!("{}", legend());
         for failure in files.iter().flat_map(|file| &file.failures) {
             println!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::params::Params;
 
-/// A request; a worker answers each with one [`Reply`].
+/// A request; a worker answers each with one [`Reply`], and ends when no more come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
@@ -56,8 +56,6 @@ pub enum Request {
         /// Where to leave the times: f32 `[queries]`, microseconds.
         micros: PathBuf,
     },
-    /// End. Not answered.
-    Quit,
 }
 
 /// An answer.

@@ -200,6 +200,8 @@ impl Session<'_> {
         // Builds may use their threads; each search call is told its own number, and the linear algebra beneath gets one.
         let most = self.options.build_threads.max(self.results.search_threads);
         command.env("OMP_NUM_THREADS", most.to_string()).env("OMP_WAIT_POLICY", "passive");
+        // What an engine keeps on disk goes with the run's own folder.
+        command.env("TMPDIR", &self.folder);
         for library in ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"] {
             command.env(library, "1");
         }

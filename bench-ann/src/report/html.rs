@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::plot::{Measure, plot};
-use super::summary::{BASELINE, Section};
+use super::summary::Section;
 use super::svg::escape;
-use super::table::{Table, is_text};
+use super::table::{Table, is_text, legend};
 use crate::results::Results;
 
 const STYLE: &str = include_str!("report.css");
@@ -19,7 +19,7 @@ pub fn page(sections: &[Section<'_>]) -> String {
             body += &format!("<figure>{drawing}</figure>\n");
         }
         body += &table(&Table::of(section));
-        body += &notes();
+        body += &format!("<p class=\"note\">{}</p>\n", escape(&legend()));
         let every = Table::every_run(section);
         body +=
             &format!("<details><summary>All {} settings</summary>\n{}</details>\n", every.rows.len(), table(&every));
@@ -32,16 +32,6 @@ pub fn page(sections: &[Section<'_>]) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, \
          initial-scale=1\">\n<title>bench-ann report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>Nearest-neighbour \
          indexes, measured side by side</h1>\n{body}</body>\n</html>\n"
-    )
-}
-
-fn notes() -> String {
-    format!(
-        "<p class=\"note\">QPS at a recall is read on the index's own Pareto front, linear in log QPS between two measured settings and \
-         never beyond them; ≥ stands where even the cheapest setting exceeds the recall, – where none reaches it. × {BASELINE} is \
-         against its index of the same build parameters where there is one, else against its best. Recall counts ties by \
-         distance. Latencies are of single queries, for Python packages with the call. Peak MB is the process's peak up to the end of \
-         the build less its size just before, with the vectors loaded.</p>\n"
     )
 }
 

@@ -33,8 +33,8 @@ const LEAST: f64 = 0.7;
 
 /// One colour per engine, in the order of [`ENGINES`], so that an engine looks the same in every plot.
 const COLOURS: [&str; 13] = [
-    "#d7263d", "#9aa5b1", "#1b6ca8", "#2a9d8f", "#8ac926", "#f4a100", "#8e5ea2", "#4d4d9a", "#b5651d", "#e76f9a",
-    "#111827", "#6b7280", "#00a6d6",
+    "#d7263d", "#9aa5b1", "#1b6ca8", "#2a9d8f", "#8ac926", "#f4a100", "#8e5ea2", "#6d4c41", "#c77d3a", "#e76f9a",
+    "#111827", "#66801f", "#00a6d6",
 ];
 
 /// What is drawn against recall.
@@ -102,14 +102,11 @@ pub fn plot(section: &Section<'_>, measure: Measure) -> Option<String> {
     // Ours last, so that nothing covers it.
     for series in series.iter().rev() {
         let at = |&(recall, value): &(f64, f64)| (recalls.at(squeeze(recall)), values.at(value.ln()));
-        draw(&mut svg, series.engine, &series.points.iter().map(at).collect::<Vec<_>>());
+        let points: Vec<(f64, f64)> = series.points.iter().map(at).collect();
+        connect(&mut svg, series.engine, &points);
+        points.iter().for_each(|&point| mark(&mut svg, series.engine, point));
     }
-    for (row, series) in series.iter().enumerate() {
-        let y = AREA.1 + 14.0 + 24.0 * row as f64;
-        draw(&mut svg, series.engine, &[(AREA.2 + 22.0, y), (AREA.2 + 38.0, y), (AREA.2 + 54.0, y)]);
-        let weight = if series.engine == 0 { 600 } else { 400 };
-        svg.text((AREA.2 + 64.0, y + 4.5), Style { weight, ..LEGEND }, ENGINES[series.engine].name);
-    }
+    legend(&mut svg, section, &series);
     Some(svg.finish())
 }
 
@@ -159,37 +156,47 @@ fn conditions(section: &Section<'_>) -> String {
     format!("{rows} × {}, {}, {queries} queries, {threads} thread{plural}, {cpu}", data.dim, data.metric)
 }
 
-/// A line through the points with the engine's marker at each.
-fn draw(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
-    let colour = COLOURS[engine];
-    let width = if engine == 0 { 3.0 } else { 1.8 };
-    let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    let path = path.join(" ");
-    let class = format!("engine-{}", ENGINES[engine].name);
-    svg.raw(&format!(
-        r#"<polyline class="{class}" points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>"#
-    ));
-    // In the legend only the middle of three points bears the marker.
-    let legend = points.len() == 3 && points[0].0 > AREA.2;
-    for &(x, y) in if legend { &points[1..2] } else { points } {
-        svg.raw(&marker(engine, x, y, colour));
+/// The engines from fast to slow, as the section's lines stand.
+fn legend(svg: &mut Svg, section: &Section<'_>, series: &[Series]) {
+    let place = |series: &&Series| section.lines.iter().position(|line| line.engine == ENGINES[series.engine].name);
+    let mut series: Vec<&Series> = series.iter().collect();
+    series.sort_by_key(place);
+    for (row, Series { engine, .. }) in series.into_iter().enumerate() {
+        let (x, y) = (AREA.2 + 22.0, AREA.1 + 14.0 + 24.0 * row as f64);
+        connect(svg, *engine, &[(x, y), (x + 32.0, y)]);
+        mark(svg, *engine, (x + 16.0, y));
+        let weight = if *engine == 0 { 600 } else { 400 };
+        svg.text((x + 42.0, y + 4.5), Style { weight, ..LEGEND }, ENGINES[*engine].name);
     }
 }
 
-/// Shapes tell engines apart where colours do not.
-fn marker(engine: usize, x: f64, y: f64, colour: &str) -> String {
-    let class = format!(r#"class="mark engine-{}""#, ENGINES[engine].name);
-    let style = format!(r##"fill="{colour}" stroke="#ffffff" stroke-width="1""##);
-    let polygon = |corners: &[(f64, f64)]| {
-        let corners: Vec<String> = corners.iter().map(|(dx, dy)| format!("{:.1},{:.1}", x + dx, y + dy)).collect();
-        format!(r#"<polygon {class} points="{}" {style}/>"#, corners.join(" "))
+/// A line through the points.
+fn connect(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
+    let (name, colour) = (ENGINES[engine].name, COLOURS[engine]);
+    let width = if engine == 0 { 3.0 } else { 1.8 };
+    let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let points = points.join(" ");
+    svg.raw(&format!(
+        r#"<polyline class="engine-{name}" points="{points}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>"#
+    ));
+}
+
+/// The engine's mark: shapes tell apart what colours do not.
+fn mark(svg: &mut Svg, engine: usize, (x, y): (f64, f64)) {
+    let corners: &[(f64, f64)] = match engine * 2 % 5 + engine / 5 {
+        0 | 5 => &[],
+        1 => &[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)],
+        2 => &[(0.0, -5.2), (4.8, 3.6), (-4.8, 3.6)],
+        3 => &[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)],
+        _ => &[(0.0, 5.2), (4.8, -3.6), (-4.8, -3.6)],
     };
-    match engine % 5 {
-        0 => format!(r#"<circle {class} cx="{x:.1}" cy="{y:.1}" r="4.6" {style}/>"#),
-        1 => polygon(&[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)]),
-        2 => polygon(&[(0.0, -5.2), (4.8, 3.6), (-4.8, 3.6)]),
-        3 => polygon(&[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)]),
-        _ => polygon(&[(0.0, 5.2), (4.8, -3.6), (-4.8, -3.6)]),
+    let (name, colour) = (ENGINES[engine].name, COLOURS[engine]);
+    let style = format!(r##"class="mark engine-{name}" fill="{colour}" stroke="#ffffff" stroke-width="1""##);
+    if corners.is_empty() {
+        svg.raw(&format!(r#"<circle {style} cx="{x:.1}" cy="{y:.1}" r="4.6"/>"#));
+    } else {
+        let points: Vec<String> = corners.iter().map(|(dx, dy)| format!("{:.1},{:.1}", x + dx, y + dy)).collect();
+        svg.raw(&format!(r#"<polygon {style} points="{}"/>"#, points.join(" ")));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::summary::{At, BASELINE, Line, Section, TARGETS};
 
-/// The target at which ratios, distances and latency are given beside the speeds, and the next one.
+/// The targets at which ratios and distances, and at the first latency, are given beside the speeds.
 const MIDDLE: usize = 1;
 const HIGH: usize = 2;
 /// What stands where nothing was measured.
@@ -20,11 +20,11 @@ impl Table {
     /// The main table of a section.
     pub fn of(section: &Section<'_>) -> Table {
         let mut header = vec!["engine".to_owned(), "build".to_owned()];
-        header.extend(TARGETS.iter().map(|target| format!("QPS @{}", short(*target))));
-        header.extend([MIDDLE, HIGH].map(|target| format!("× {BASELINE} @{}", short(TARGETS[target]))));
-        header.extend([MIDDLE, HIGH].map(|target| format!("dist/query @{}", short(TARGETS[target]))));
-        header.push(format!("p50 µs @{}", short(TARGETS[MIDDLE])));
-        header.push(format!("p99 µs @{}", short(TARGETS[MIDDLE])));
+        header.extend(TARGETS.iter().map(|target| format!("QPS {}", short(*target))));
+        for name in ["×", "dist"] {
+            header.extend([MIDDLE, HIGH].map(|target| format!("{name} {}", short(TARGETS[target]))));
+        }
+        header.extend(["p50 µs", "p99 µs"].map(|name| format!("{name} {}", short(TARGETS[MIDDLE]))));
         header.extend(["build s", "index MB", "peak MB"].map(str::to_owned));
         Table { header, rows: section.lines.iter().map(|line| row(section, line)).collect() }
     }
@@ -97,6 +97,18 @@ impl Table {
     }
 }
 
+/// What the columns of [`Table::of`] mean.
+pub fn legend() -> String {
+    format!(
+        "QPS .95 is read on the index's own Pareto front at recall .95, linear in log QPS between two measured settings and never \
+         beyond them: ≥ where even the cheapest setting exceeds that recall, {NOTHING} where none reaches it. × is the speed over \
+         that of {BASELINE}'s index of the same build parameters, or of its best where there is none. dist is distances \
+         computed per query, where the engine counts them. Recall counts ties by distance. Latencies are of single queries, for \
+         Python packages with the call. Peak MB is the process's peak up to the end of the build less its size just before, \
+         with the vectors loaded."
+    )
+}
+
 /// Whether column `column` holds words.
 pub(super) fn is_text(column: usize) -> bool {
     column < 2
@@ -139,8 +151,8 @@ fn or_nothing<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
 /// A recall as `.95`.
 pub(super) fn short(recall: f64) -> String {
     let text = format!("{recall:.3}");
-    let text = text.trim_start_matches('0').trim_end_matches('0');
-    if text == ".9" { ".90".to_owned() } else { text.to_owned() }
+    let text = text.trim_start_matches('0');
+    text.strip_suffix('0').unwrap_or(text).to_owned()
 }
 
 #[cfg(test)]

@@ -67,7 +67,6 @@ pub fn serve(engine: &str, requests: impl BufRead, mut replies: impl Write) -> i
     let mut state = State { engine, train: None, queries: None, metric: Metric::L2 };
     for line in requests.lines() {
         let reply = match serde_json::from_str(&line?) {
-            Ok(Request::Quit) => break,
             Ok(request) => state.answer(request).unwrap_or_else(|error| Reply::Failed { message: error.to_string() }),
             Err(error) => Reply::Failed { message: format!("not a request: {error}") },
         };
@@ -97,7 +96,6 @@ impl State {
             Request::Build { params, threads, .. } => self.build(&params, threads),
             Request::Search { params, k, threads, neighbors } => self.search(&params, k, threads, &neighbors),
             Request::Latency { params, k, queries, micros } => self.latency(&params, k, queries, &micros),
-            Request::Quit => unreachable!("the loop ends on it"),
         }
     }
 

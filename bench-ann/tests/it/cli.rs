@@ -1,0 +1,102 @@
+//! Whole runs of the binary on the handwritten digits, which need no download.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bench_ann::results::Results;
+use tempfile::TempDir;
+
+const SWEEP: &str = r#"
+repeats = 2
+[[config]]
+engines = ["flat"]
+[[config]]
+engines = ["vicino", "hnswlib"]
+build = { m = 8, ef_construction = 40 }
+search = { ef = [10, 100] }
+"#;
+
+fn bench_ann(folder: &Path, args: &[&str]) -> Output {
+    Command::new(crate::BENCH_ANN).current_dir(folder).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_run_measures_recall_speed_and_cost_and_lists_what_it_could_not() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("sweep.toml"), SWEEP).unwrap();
+    let args = "run --dataset digits-64-euclidean --engine flat,vicino,hnswlib --sweep sweep.toml --rivals none --out out.json \
+                --neighbors found.npy";
+    let output = bench_ann(folder.path(), &args.split_whitespace().collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let results = Results::read(&folder.path().join("out.json")).unwrap();
+    assert!(results.complete);
+    assert_eq!((results.dataset.rows, results.dataset.queries, results.dataset.dim), (1597, 200, 64));
+    assert_eq!(results.runs.len(), 3);
+    let flat = &results.runs[0];
+    assert_eq!((flat.engine.as_str(), flat.recall), ("flat", 1.0));
+    assert_eq!(flat.distances_per_query, Some(1597.0));
+    let wide = results.runs.iter().find(|run| run.search_params.to_string() == "ef=100").unwrap();
+    // 100 of 1,597 rows are kept in view: a beam this wide misses next to nothing on any sound graph.
+    assert!(wide.recall >= 0.99, "recall {}", wide.recall);
+    for run in &results.runs {
+        assert_eq!(run.qps_repeats.len(), 2);
+        assert!(run.recall_ann_benchmarks >= run.recall);
+        assert!(run.latency.is_some_and(|latency| latency.queries == 200 && latency.p50_us <= latency.p99_us));
+        assert!(run.build.index_bytes.is_some_and(|bytes| bytes >= 1597 * 64 * 4));
+    }
+    let [failure] = results.failures.as_slice() else { panic!("{:?}", results.failures) };
+    assert_eq!(failure.engine, "hnswlib");
+    assert!(failure.message.contains("bench-ann rivals install hnswlib"), "{}", failure.message);
+
+    let npy = fs::read(folder.path().join("found.npy")).unwrap();
+    let end = npy.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    let header = String::from_utf8_lossy(&npy[10..end]).into_owned();
+    assert!(header.contains("'<i4'") && header.contains("(3, 200, 10, )") && end % 64 == 0, "{header}");
+    assert_eq!(npy.len(), end + 3 * 200 * 10 * 4);
+
+    let report = bench_ann(folder.path(), &["report", "out.json"]);
+    assert!(report.status.success(), "{}", stderr(&report));
+    for name in ["out-qps.svg", "out-qps.png", "out-distances.svg", "out-distances.png", "out.html"] {
+        assert!(folder.path().join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_run_is_said_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    for (args, expected) in [
+        ("run --dataset digits-64-euclidean --engine hnsw --out x.json", "no engine is named `hnsw`"),
+        (
+            "run --dataset digits-64-euclidean --engine vicino --sweep mine --out x.json",
+            "sweep mine: not a built-in sweep",
+        ),
+        ("run --dataset digits-64-euclidean --engine flat --k 5000 --out x.json", "5000 rows for k = 5000"),
+        ("run --dataset digits-64-euclidean --engine flat --out missing/x.json", "missing/x.json"),
+        ("report nothing.json", "nothing.json"),
+        ("rivals install faiss", "no rival is named `faiss`"),
+        ("sweeps mine", "no built-in sweep is named `mine`"),
+    ] {
+        let output = bench_ann(folder.path(), &args.split_whitespace().collect::<Vec<_>>());
+        assert!(!output.status.success(), "{args}");
+        let message = stderr(&output);
+        assert!(
+            message.lines().any(|line| line.starts_with("error: ") && line.contains(expected)),
+            "{args}: {message}"
+        );
+    }
+}
+
+#[test]
+fn built_in_sweeps_are_listed_and_printed() {
+    let folder = TempDir::new().unwrap();
+    let list = bench_ann(folder.path(), &["sweeps"]).stdout;
+    assert_eq!(String::from_utf8_lossy(&list), "default\nquick\nfirst-slice\n");
+    let printed = bench_ann(folder.path(), &["sweeps", "first-slice"]).stdout;
+    assert!(String::from_utf8_lossy(&printed).contains("ef_construction = 400"));
+}
