@@ -1,7 +1,7 @@
 //! What an instruction set must be able to do for the kernels: a few operations on registers full of floats or bytes.
 //!
-//! The metrics (`floats`, `bytes`) are written once over this trait, and the loops (`rows`) once over the metrics. An instruction set adds
-//! one file with these operations. Sums over bytes are kept modulo 2^32, which is exact for the blocks in which `rows` sums.
+//! The metrics (`floats`, `bytes`) are written once over this trait, and the loops (`rows`) once over the metrics. An instruction
+//! set adds one file with these operations. Sums over bytes are kept modulo 2^32, which is exact for the blocks in which `rows` sums.
 
 use half::f16;
 

@@ -5,9 +5,9 @@
 //! which no operation counts; rows padded by the store never come to that.
 //!
 //! Rows are taken [`GROUP`] at a time: they share what is loaded of the query, and their cache misses overlap. Short rows are
-//! prefetched whole, two groups ahead. Of long rows that would be more lines than a core can wait for, so those of the next group are asked
-//! for line by line, as the lines of this one are used up. `benches/kernels.rs` decided: on random rows outside the second-level
-//! cache this takes 0.5 to 0.75 of the time of one row at a time with the next one prefetched.
+//! prefetched whole, two groups ahead. Of long rows that would be more lines than a core can wait for, so those of the next group
+//! are asked for line by line, as the lines of this one are used up. `benches/kernels.rs` decided: on random rows outside the
+//! second-level cache this takes 0.5 to 0.75 of the time of one row at a time with the next one prefetched.
 
 use bytemuck::{Pod, Zeroable};
 
