@@ -37,6 +37,11 @@ impl Candidate {
         Candidate(self.0 >> 32 << 32 | u64::from(slot) << 1)
     }
 
+    /// The same candidate, not yet expanded.
+    pub(crate) fn unexpanded(self) -> Self {
+        Candidate(self.0 & !Self::EXPANDED)
+    }
+
     #[inline(always)]
     fn is_expanded(self) -> bool {
         self.0 & Self::EXPANDED != 0

@@ -48,7 +48,8 @@ impl Graph {
     ) {
         let links = self.links.view();
         let field = Field { space, links, query: space.row(node) };
-        let from = worker.walk.enter(field, entry, 0);
+        // From the entry on level 0, not by way of the upper levels, where the node itself may stand: all that is met is reachable.
+        let from = worker.walk.distance(field, entry);
         worker.walk.beam(field, from, params.ef_construction, 0, |_| ());
         let near = worker.walk.pool.candidates();
         let has_room = |&slot: &u32| links.list(slot, 0).len() < params.m0;

@@ -89,7 +89,8 @@ impl Walk {
         self.pool.reset(ef);
         self.visited.reset(field.links.nodes());
         self.visited.insert(&[from.slot()]);
-        self.pool.insert(from);
+        // It may come from another beam, where it was expanded.
+        self.pool.insert(from.unexpanded());
     }
 
     /// One hop: hands every neighbour of `node` not seen before to `take`, with its distance.
