@@ -140,8 +140,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_matrix() {
-        for dim in [0, 2] {
-            assert_eq!(DenseBatch::new(vec![0.0; 3], dim), Err(BatchError::Shape { dim, found: 3 }));
+        for (found, dim) in [(0, 0), (3, 0), (3, 2)] {
+            assert_eq!(DenseBatch::new(vec![0.0; found], dim), Err(BatchError::Shape { dim, found }));
         }
         let error = DenseBatch::new(vec![0.0, 0.0, 0.0, f32::NAN], 2).unwrap_err().to_string();
         assert_eq!(error, "expected finite numbers, found NaN in row 1");

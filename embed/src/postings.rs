@@ -64,7 +64,7 @@ impl Postings {
         let found = (0_u32..).zip(scores);
         let mut hits: Vec<Scored> =
             found.filter_map(|(vector, score)| score.map(|score| Scored { vector, score: score as f32 })).collect();
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.vector.cmp(&b.vector)));
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score)); // stable, so ties stay in the order of their numbers
         hits.truncate(k);
         hits
     }
