@@ -57,6 +57,9 @@ impl Vectors<'_> {
 }
 
 /// The true k-th distance of every query: what recall is measured against.
+///
+/// It is the largest of the distances to the k rows that the truth names, not that to the last of them: a truth found on other
+/// roundings of the vectors may name near ties in another order, and exact search must still score one.
 #[derive(Debug, Clone)]
 pub struct Thresholds {
     k: usize,
@@ -67,8 +70,11 @@ impl Thresholds {
     /// From the exact neighbours, `[queries × truth_k]`, nearest first. `k` must be `1..=truth_k`.
     pub fn new(vectors: &Vectors<'_>, truth: &[u32], truth_k: usize, k: usize) -> Thresholds {
         assert!((1..=truth_k).contains(&k), "k {k} of {truth_k} known neighbours");
-        let kth = truth.chunks_exact(truth_k).enumerate();
-        Thresholds { k, kth: kth.map(|(query, ids)| vectors.distance(query, ids[k - 1] as usize)).collect() }
+        let farthest = |(query, ids): (usize, &[u32])| {
+            let distances = ids[..k].iter().map(|&row| vectors.distance(query, row as usize));
+            distances.fold(f64::NEG_INFINITY, f64::max)
+        };
+        Thresholds { k, kth: truth.chunks_exact(truth_k).enumerate().map(farthest).collect() }
     }
 
     /// Recall of `found`, i32 `[queries × k]`; negative ids and ids past the last row count as nothing.
@@ -121,6 +127,12 @@ mod tests {
         let vectors = Vectors { train: &[1.0, 1.0005], queries: &[0.0], dim: 1, metric: Metric::L2 };
         let recall = Thresholds::new(&vectors, &[0, 1], 2, 1).recall(&vectors, &[1]);
         assert_eq!(recall, Recall { ties: 0.0, ann_benchmarks: 1.0 });
+    }
+
+    #[test]
+    fn a_truth_in_another_order_still_lets_exact_search_score_one() {
+        let thresholds = Thresholds::new(&line(), &[3, 1, 0, 2, 4], 5, 3);
+        assert_eq!(thresholds.recall(&line(), &[0, 1, 3]).ties, 1.0);
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub fn run(
     results: Results,
     listener: &mut dyn Listener,
 ) -> Result<Results, RunError> {
+    // A place that cannot be written to is found out before anything is built.
+    listener.save(&results)?;
     let folder = tempfile::Builder::new().prefix("bench-ann-").tempdir()?;
     Rivals::write_scripts(folder.path())?;
     let (truth, truth_k) = data.truth();

@@ -31,11 +31,28 @@ const MOST: f64 = 0.9998;
 /// Points below are left out where there are others.
 const LEAST: f64 = 0.7;
 
-/// One colour per engine, in the order of [`ENGINES`], so that an engine looks the same in every plot.
-const COLOURS: [&str; 13] = [
-    "#d7263d", "#9aa5b1", "#1b6ca8", "#2a9d8f", "#8ac926", "#f4a100", "#8e5ea2", "#6d4c41", "#c77d3a", "#e76f9a",
-    "#111827", "#66801f", "#00a6d6",
+/// Colour and shape of each engine, in the order of [`ENGINES`], so that an engine looks the same in every plot.
+const LOOKS: [(&str, &[(f64, f64)]); 13] = [
+    ("#d7263d", CIRCLE),
+    ("#9aa5b1", SQUARE),
+    ("#1b6ca8", UP),
+    ("#2a9d8f", DIAMOND),
+    ("#8ac926", DOWN),
+    ("#f4a100", CIRCLE),
+    ("#8e5ea2", SQUARE),
+    ("#6d4c41", DIAMOND),
+    ("#c77d3a", UP),
+    ("#e76f9a", DOWN),
+    ("#111827", SQUARE),
+    ("#66801f", CIRCLE),
+    ("#00a6d6", DIAMOND),
 ];
+/// Corners around a point; none for the circle.
+const CIRCLE: &[(f64, f64)] = &[];
+const SQUARE: &[(f64, f64)] = &[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)];
+const UP: &[(f64, f64)] = &[(0.0, -5.2), (4.8, 3.6), (-4.8, 3.6)];
+const DIAMOND: &[(f64, f64)] = &[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)];
+const DOWN: &[(f64, f64)] = &[(0.0, 5.2), (4.8, -3.6), (-4.8, -3.6)];
 
 /// What is drawn against recall.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -172,7 +189,7 @@ fn legend(svg: &mut Svg, section: &Section<'_>, series: &[Series]) {
 
 /// A line through the points.
 fn connect(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
-    let (name, colour) = (ENGINES[engine].name, COLOURS[engine]);
+    let (name, (colour, _)) = (ENGINES[engine].name, LOOKS[engine]);
     let width = if engine == 0 { 3.0 } else { 1.8 };
     let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let points = points.join(" ");
@@ -183,14 +200,7 @@ fn connect(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
 
 /// The engine's mark: shapes tell apart what colours do not.
 fn mark(svg: &mut Svg, engine: usize, (x, y): (f64, f64)) {
-    let corners: &[(f64, f64)] = match engine * 2 % 5 + engine / 5 {
-        0 | 5 => &[],
-        1 => &[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)],
-        2 => &[(0.0, -5.2), (4.8, 3.6), (-4.8, 3.6)],
-        3 => &[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)],
-        _ => &[(0.0, 5.2), (4.8, -3.6), (-4.8, -3.6)],
-    };
-    let (name, colour) = (ENGINES[engine].name, COLOURS[engine]);
+    let (name, (colour, corners)) = (ENGINES[engine].name, LOOKS[engine]);
     let style = format!(r##"class="mark engine-{name}" fill="{colour}" stroke="#ffffff" stroke-width="1""##);
     if corners.is_empty() {
         svg.raw(&format!(r#"<circle {style} cx="{x:.1}" cy="{y:.1}" r="4.6"/>"#));
@@ -243,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_engine_has_a_colour_of_its_own() {
-        let mut colours: Vec<&str> = COLOURS.to_vec();
+        let mut colours = LOOKS.map(|look| look.0).to_vec();
         assert_eq!(colours.len(), ENGINES.len());
         colours.sort_unstable();
         colours.dedup();
