@@ -11,8 +11,10 @@
 //! graph/{level, links, select, search, build, repair, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
+//! collection/{points, persist}                 ids, payloads, updates over one index
 //! ```
 
+pub mod collection;
 pub mod distance;
 pub mod ids;
 pub mod metric;

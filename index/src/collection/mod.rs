@@ -1,0 +1,282 @@
+//! [`Collection`]: points with ids and payloads over one [`Hnsw`], kept in memory.
+//!
+//! The graph knows rows only. A collection adds what callers ask for: ids that survive an update, payloads, deletes, and the choice
+//! between the graph and a scan. An update never changes a row: the new vector becomes a new row and the old row dies; dead rows are
+//! walked through but never returned, and once they are more than [`Collection::MAX_DEAD_PERCENT`] the graph is built anew without
+//! them. Nothing is durable until [`Collection::save`].
+//!
+//! points: ids, payloads, which rows live · persist: the files of a collection
+
+use std::cell::RefCell;
+
+use crate::hnsw::Hnsw;
+use crate::ids::{PointId, Slot};
+use crate::metric::ElementType;
+use crate::params::{BuildOptions, HnswParams, ParamsError, SearchParams};
+use crate::query::{ExtendError, Hit, SearchError};
+use crate::rows::{Rows, VectorRef};
+use crate::scratch::Scratch;
+use crate::spec::{VectorError, VectorSpec};
+
+mod points;
+
+pub use points::{Payload, PointView};
+use points::Points;
+
+/// What a collection holds and how it is searched; fixed when it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schema {
+    /// What every vector must be.
+    pub vectors: VectorSpec,
+    /// How the graph is built.
+    pub hnsw: HnswParams,
+    /// Up to this many bytes of live vectors a search compares all of them and is exact; above, it walks the graph.
+    pub full_scan_bytes: usize,
+    /// Kept, saved and given back untouched, for the caller's own settings.
+    pub note: Payload,
+}
+
+/// A point as it comes in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Its id; an existing point of that id is replaced.
+    pub id: PointId,
+    /// Its vector, not yet checked.
+    pub vector: Vec<f32>,
+    /// Its payload, stored as it is.
+    pub payload: Payload,
+}
+
+/// How far one search of a collection looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// How many points to return; fewer only where fewer are left.
+    pub k: usize,
+    /// Beam width of a walk through the graph.
+    pub ef: usize,
+    /// Compare every live vector, whatever their number.
+    pub exact: bool,
+    /// A point that is no answer: the one whose vector is asked with.
+    pub except: Option<PointId>,
+}
+
+impl Search {
+    /// The `k` nearest points at the default `ef`.
+    pub fn new(k: usize) -> Self {
+        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None }
+    }
+}
+
+/// A point found.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// The point.
+    pub point: PointView<'a>,
+    /// Its nearness as users know it, by [`Metric::score`](crate::Metric::score).
+    pub score: f32,
+}
+
+/// A batch that cannot be stored. Nothing of it was.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpsertError {
+    /// One vector does not fit the schema.
+    #[error("point {id}: {error}")]
+    Vector {
+        /// The point it came with.
+        id: PointId,
+        /// What is wrong with it.
+        error: VectorError,
+    },
+    /// More rows than one collection can number.
+    #[error("{found} rows in one collection: expected at most {max}", max = Slot::MAX_ROWS)]
+    TooMany {
+        /// Rows there would be.
+        found: usize,
+    },
+}
+
+/// Points with ids and payloads, searchable by vector. Reads take `&self` and may run on any number of threads.
+///
+/// ```
+/// use vicino_index::collection::{Collection, Payload, Point, Schema, Search};
+/// use vicino_index::{BuildOptions, ElementType, HnswParams, Metric, PointId, VectorSpec};
+/// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
+/// let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
+/// let mut cities = Collection::new(schema)?;
+/// let point = |id, vector: [f32; 2]| Point { id: PointId(id), vector: vector.into(), payload: Payload::new() };
+/// cities.upsert(vec![point(7, [9.19, 45.46]), point(8, [12.49, 41.89])], &BuildOptions::default())?;
+///
+/// let found = cities.search(&[11.0, 42.0], Search::new(1))?;
+/// assert_eq!(found[0].point.id(), PointId(8));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Collection {
+    schema: Schema,
+    rows: Hnsw,
+    points: Points,
+    operation: u64,
+    saved: bool,
+}
+
+thread_local! {
+    /// A search's buffers stay with the thread, so that a search allocates only its answer.
+    static BUFFERS: RefCell<(Scratch, Vec<Hit>)> = RefCell::default();
+}
+
+impl Collection {
+    /// With more dead rows than this, of a hundred, the graph is built anew without them.
+    pub const MAX_DEAD_PERCENT: usize = 30;
+
+    /// A collection without points.
+    pub fn new(schema: Schema) -> Result<Self, ParamsError> {
+        let rows = Hnsw::new(schema.vectors, schema.hnsw)?;
+        Ok(Collection { schema, rows, points: Points::default(), operation: 0, saved: false })
+    }
+
+    /// Stores `batch`, all of it or, on an error, nothing, and returns the number of this operation. Of points with the same id the
+    /// last one wins. Builds the graph in parallel, as `options` say; about `ef_construction · m` distances per point.
+    pub fn upsert(&mut self, batch: Vec<Point>, options: &BuildOptions<'_>) -> Result<u64, UpsertError> {
+        let batch = self.last_of_each_id(batch)?;
+        let mut vectors = Vec::with_capacity(batch.len() * self.schema.vectors.dim());
+        for point in &batch {
+            self.check(point)?;
+            vectors.extend_from_slice(&point.vector);
+        }
+        let rows = Rows::new(&vectors, self.schema.vectors.dim()).expect("every vector was checked");
+        let slots = self.rows.extend(rows, options).map_err(|error| match error {
+            ExtendError::Vector { row, error } => UpsertError::Vector { id: batch[row].id, error },
+            ExtendError::TooMany { found } => UpsertError::TooMany { found },
+        })?;
+        let version = self.advance();
+        for (slot, point) in slots.zip(batch) {
+            self.points.put(Slot(slot), point.id, point.payload, version);
+        }
+        self.drop_dead_rows();
+        Ok(version)
+    }
+
+    /// `batch` without the points that a later one replaces; those are checked here, since nothing after this sees them.
+    fn last_of_each_id(&self, batch: Vec<Point>) -> Result<Vec<Point>, UpsertError> {
+        let mut seen = std::collections::HashSet::with_capacity(batch.len());
+        let mut last = Vec::with_capacity(batch.len());
+        for point in batch.into_iter().rev() {
+            if seen.insert(point.id) {
+                last.push(point);
+            } else {
+                self.check(&point)?;
+            }
+        }
+        last.reverse();
+        Ok(last)
+    }
+
+    fn check(&self, point: &Point) -> Result<(), UpsertError> {
+        let vector = VectorRef::from(&point.vector);
+        self.schema.vectors.check(vector).map_err(|error| UpsertError::Vector { id: point.id, error })
+    }
+
+    /// Removes the points of these ids, where they exist, and returns the number of this operation.
+    pub fn delete(&mut self, ids: &[PointId]) -> u64 {
+        let version = self.advance();
+        for &id in ids {
+            self.points.remove(id);
+        }
+        self.drop_dead_rows();
+        version
+    }
+
+    fn advance(&mut self) -> u64 {
+        self.saved = false;
+        self.operation += 1;
+        self.operation
+    }
+
+    /// Builds the graph anew from the live rows, in their order, if too many are dead.
+    fn drop_dead_rows(&mut self) {
+        let dead = self.rows.len() - self.points.len();
+        if dead * 100 <= self.rows.len() * Self::MAX_DEAD_PERCENT {
+            return;
+        }
+        let dim = self.schema.vectors.dim();
+        let mut vectors = Vec::with_capacity(self.points.len() * dim);
+        let mut row = Vec::with_capacity(dim);
+        for slot in self.points.live_slots() {
+            self.rows.vector(slot, &mut row);
+            vectors.extend_from_slice(&row);
+        }
+        let rows = Rows::new(&vectors, dim).expect("whole rows");
+        let options = BuildOptions::default();
+        self.rows = Hnsw::build(self.schema.vectors, self.schema.hnsw, rows, &options).expect("stored rows are valid");
+        self.points.renumber();
+    }
+
+    /// The nearest points, nearest first, ties by the order in which they were stored. Exact if asked for, or if the live vectors
+    /// are at most [`Schema::full_scan_bytes`]; else found by the graph. Errors if the vector does not fit the schema.
+    pub fn search(&self, vector: &[f32], search: Search) -> Result<Vec<Found<'_>>, SearchError> {
+        let query = VectorRef::from(vector);
+        let except = search.except.and_then(|id| self.points.slot(id));
+        let k = search.k.min(self.points.len() - usize::from(except.is_some()));
+        if k == 0 {
+            self.schema.vectors.check(query)?;
+            return Ok(Vec::new());
+        }
+        let accept = |slot: Slot| self.points.is_live(slot) && Some(slot) != except;
+        let params = SearchParams::new(k, search.ef);
+        BUFFERS.with_borrow_mut(|(scratch, hits)| {
+            if search.exact || self.live_bytes() <= self.schema.full_scan_bytes {
+                self.rows.exact(query, k, &accept, scratch, hits)?;
+            } else if except.is_none() && self.points.len() == self.rows.len() {
+                self.rows.search(query, params, scratch, hits)?;
+            } else {
+                self.rows.search_filtered(query, params, &accept, scratch, hits)?;
+            }
+            let metric = self.schema.vectors.metric();
+            Ok(hits.iter().map(|hit| Found { point: self.view(hit.slot), score: metric.score(hit.distance) }).collect())
+        })
+    }
+
+    fn live_bytes(&self) -> usize {
+        let word = match self.schema.vectors.element() {
+            ElementType::F32 => 4,
+            ElementType::F16 => 2,
+            ElementType::U8 | ElementType::I8 | ElementType::Bits => 1,
+        };
+        self.points.len() * self.schema.vectors.words() * word
+    }
+
+    fn view(&self, slot: Slot) -> PointView<'_> {
+        self.points.view(self.points.id(slot), &self.rows).expect("a live row has a point")
+    }
+
+    /// The point of this id.
+    pub fn get(&self, id: PointId) -> Option<PointView<'_>> {
+        self.points.view(id, &self.rows)
+    }
+
+    /// Every point from id `from` on, in the order of ids.
+    pub fn scroll(&self, from: PointId) -> impl Iterator<Item = PointView<'_>> {
+        self.points.scroll(from, &self.rows)
+    }
+
+    /// Number of points.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the collection was made with.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The rows and the graph over them, dead ones included.
+    pub fn graph(&self) -> &Hnsw {
+        &self.rows
+    }
+}
