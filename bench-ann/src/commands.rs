@@ -79,12 +79,13 @@ fn measure(args: &RunArgs) -> Result<ExitCode> {
     let wanted = args.engine.iter().map(|name| engines::find(name)).collect::<Result<Vec<_>, _>>()?;
     let mut sweep = Sweep::open(&args.sweep, &wanted)?;
     sweep.repeats = args.repeats.unwrap_or(sweep.repeats);
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("Ctrl-C handler")?;
 
     let mut progress = Progress::new(args);
     progress.doing(&format!("opening {}", args.dataset));
     let dataset = vicino_datasets::open(&args.dataset)?;
     let data = Data::new(dataset, args.k, args.queries, &exact_progress)?;
+    // Until here there is nothing to save, and Ctrl-C ends the process at once.
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("Ctrl-C handler")?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
         build_threads: args.build_threads.unwrap_or(cores),

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use vicino_datasets::Dataset;
+use vicino_datasets::{Dataset, TruthError};
 use vicino_index::Metric;
 
 use crate::recall::Vectors;
@@ -46,7 +46,7 @@ pub enum DataError {
     },
     /// The exact neighbours could not be found.
     #[error("exact neighbours: {0}")]
-    Truth(String),
+    Truth(#[from] TruthError),
 }
 
 impl Data {
@@ -67,14 +67,13 @@ impl Data {
         if rows < k.max(1) || queries == 0 {
             return Err(DataError::TooFew { rows, queries, k });
         }
-        if dataset.truth.as_ref().is_none_or(|truth| truth.k < k) {
-            let truth = vicino_datasets::truth(&dataset, k, 0, Some(progress));
-            dataset.truth = Some(truth.map_err(|error| DataError::Truth(error.to_string()))?);
-        }
-        let truth = dataset.truth.take().expect("computed above where missing");
+        dataset.test = dataset.test.select(0..queries);
+        let truth = match dataset.truth.take() {
+            Some(truth) if truth.k >= k => truth,
+            _ => vicino_datasets::truth(&dataset, k, 0, Some(progress))?,
+        };
         let element = dataset.train.element();
         let (mut train, mut asked) = (dataset.train.to_f32(), dataset.test.to_f32());
-        asked.truncate(queries * dim);
         if metric == Metric::Cosine {
             normalise(&mut train, dim);
             normalise(&mut asked, dim);
