@@ -1,1 +1,37 @@
-//! Public nearest-neighbour data sets.
+//! Public nearest-neighbour data sets: which there are, how they are fetched and read, and what their exact answers are.
+//!
+//! ```
+//! let digits = vicino_datasets::digits();
+//! assert_eq!((digits.train.len(), digits.test.len(), digits.train.dim()), (1597, 200, 64));
+//! let truth = digits.truth.as_ref().expect("digits come with exact neighbours");
+//! assert_eq!(truth.neighbors.len(), 200 * truth.k);
+//! ```
+//!
+//! The module map, top to bottom; a module uses only those before it:
+//!
+//! ```text
+//! matrix  dataset            rows of one element type; rows, queries, metric and truth
+//! truth  digits              exact neighbours; the set that is always there
+//! formats/{…}                one file each: npy, IDX
+//! folder                     a data set as a folder of files, read and written
+//! cache  open                where data sets lie, and finding them by name or path
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod formats;
+
+mod dataset;
+mod digits;
+mod folder;
+mod matrix;
+mod open;
+mod truth;
+
+pub use dataset::{Dataset, Mismatch, Truth};
+pub use digits::{DIGITS, digits};
+pub use folder::FolderError;
+pub use matrix::{Matrix, Values};
+pub use open::{DatasetError, open, open_in};
+pub use truth::{TruthError, truth};
