@@ -157,6 +157,16 @@ impl Graph {
             }
             start += level as usize;
         }
+        // A walk on an upper level reads the lists of those it finds there, so they must have one.
+        let view = links.view();
+        for node in (0..nodes as u32).filter(|&node| view.level(node) > 0) {
+            for level in 1..=view.level(node) {
+                let below = |&&target: &&u32| (target as usize) < nodes && view.level(target) < level;
+                if let Some(&target) = view.list(node, level).iter().find(below) {
+                    return Err(GraphFault::Link { node, level, target, what: "not on that level" });
+                }
+            }
+        }
         let words = [&links.level0, &links.upper, &links.twins].into_iter().flat_map(|array| array.as_slice());
         match words.copied().find(|&slot| slot != NONE && slot as usize >= nodes) {
             Some(target) => Err(GraphFault::Shape { what: "a link", expected: nodes, found: target as usize }),

@@ -1,0 +1,329 @@
+//! The file: a header, a table of sections, and the sections, each aligned to 64 bytes and checksummed.
+//!
+//! ```text
+//! 0    magic "VICINOIX"   version u32   sections u32   file length u64   checksum u32   zero to 64
+//! 64   table: per section  kind u32  checksum u32  offset u64  length u64   (24 bytes)
+//! …    sections, zero-filled between
+//! ```
+//!
+//! Everything is little-endian. The header's checksum (CRC32C) covers header and table, taken with the checksum field zero; each
+//! section has its own. So a reader knows after O(1) work what the file claims, and after one pass that it is what was written.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::mmap::MappedFile;
+
+#[cfg(target_endian = "big")]
+compile_error!("index files are mapped as they lie, and they are little-endian");
+
+const MAGIC: [u8; 8] = *b"VICINOIX";
+/// Sections start at multiples of this: a cache line, and more than any element's alignment.
+const ALIGNMENT: usize = 64;
+/// More sections than any version has had; a table that claims more is damaged.
+const MAX_SECTIONS: u32 = 64;
+
+/// The format this build writes, and the oldest it reads.
+pub(crate) const VERSION: u32 = 1;
+const OLDEST: u32 = 1;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Header {
+    magic: [u8; 8],
+    version: u32,
+    sections: u32,
+    file_len: u64,
+    checksum: u32,
+    reserved: [u32; 9],
+}
+
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Entry {
+    kind: u32,
+    checksum: u32,
+    offset: u64,
+    len: u64,
+}
+
+/// What a section holds. The numbers are part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Section {
+    Metadata = 1,
+    Rows = 2,
+    Levels = 3,
+    Level0 = 4,
+    Offsets = 5,
+    Upper = 6,
+    Kept0 = 7,
+    KeptUpper = 8,
+    Twins = 9,
+}
+
+impl Section {
+    fn name(self) -> &'static str {
+        match self {
+            Section::Metadata => "metadata",
+            Section::Rows => "rows",
+            Section::Levels => "levels",
+            Section::Level0 => "level-0 links",
+            Section::Offsets => "upper offsets",
+            Section::Upper => "upper links",
+            Section::Kept0 => "kept counts",
+            Section::KeptUpper => "upper kept counts",
+            Section::Twins => "twins",
+        }
+    }
+}
+
+/// An index that could not be written. The file that was there, if any, is as it was.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: cannot save: {error}", path = path.display())]
+pub struct SaveError {
+    /// The file.
+    pub path: PathBuf,
+    /// What went wrong.
+    #[source]
+    pub error: io::Error,
+}
+
+/// A file that is no index, or a damaged one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file could not be read.
+    #[error("{path}: cannot open: {error}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        error: io::Error,
+    },
+    /// Another kind of file.
+    #[error("{path}: not a Vicino index: it starts with {found:02x?}, expected {expected:02x?}", path = path.display(), expected = MAGIC)]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes.
+        found: Vec<u8>,
+    },
+    /// A format that this build does not read.
+    #[error("{path}: format version {found}, this build reads {OLDEST}..={VERSION}", path = path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The file ends early, or goes on after its end.
+    #[error("{path}: {found} bytes long, expected {expected}", path = path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// The length it should have.
+        expected: u64,
+        /// The length it has.
+        found: u64,
+    },
+    /// Bytes that are not those written.
+    #[error("{path}: damaged in section `{section}`, which starts at byte {offset}: {what}", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Which part of it.
+        section: &'static str,
+        /// Where that part starts.
+        offset: u64,
+        /// What shows it.
+        what: String,
+    },
+}
+
+/// Writes `sections` to `path` by way of a temporary file beside it, so that `path` holds the old content or the new at any moment,
+/// and the new is on disk when this returns.
+pub(crate) fn write(path: &Path, sections: &[(Section, &[u8])]) -> Result<(), SaveError> {
+    try_write(path, sections).map_err(|error| SaveError { path: path.to_owned(), error })
+}
+
+fn try_write(path: &Path, sections: &[(Section, &[u8])]) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
+    let mut temporary = name.to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(temporary);
+    let result = write_file(&temporary, sections).and_then(|()| std::fs::rename(&temporary, path));
+    if result.is_err() {
+        // What is left of it is of no use; the error to report is the first one.
+        let _ = std::fs::remove_file(&temporary);
+        return result;
+    }
+    sync_folder(path)
+}
+
+fn write_file(path: &Path, sections: &[(Section, &[u8])]) -> io::Result<()> {
+    let mut table = Vec::with_capacity(sections.len());
+    let mut end = size_of::<Header>() + sections.len() * size_of::<Entry>();
+    for (kind, bytes) in sections {
+        let offset = end.next_multiple_of(ALIGNMENT);
+        let checksum = crc32c::crc32c(bytes);
+        table.push(Entry { kind: *kind as u32, checksum, offset: offset as u64, len: bytes.len() as u64 });
+        end = offset + bytes.len();
+    }
+    let count = sections.len() as u32;
+    let mut header = Header { magic: MAGIC, version: VERSION, sections: count, file_len: end as u64, ..Zeroable::zeroed() };
+    header.checksum = checksum(header, &table);
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    file.write_all(bytemuck::bytes_of(&header))?;
+    file.write_all(bytemuck::cast_slice(&table))?;
+    let mut at = size_of::<Header>() + size_of_val(&table[..]);
+    for (entry, (_, bytes)) in table.iter().zip(sections) {
+        file.write_all(&[0; ALIGNMENT][..entry.offset as usize - at])?;
+        file.write_all(bytes)?;
+        at = entry.offset as usize + bytes.len();
+    }
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// Makes a rename within the folder of `path` last.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match File::open(folder) {
+        Ok(folder) => folder.sync_all(),
+        // Windows cannot open a folder; its rename is written through.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && cfg!(windows) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// CRC32C over header and table, with the header's own checksum field zero.
+fn checksum(header: Header, table: &[Entry]) -> u32 {
+    let header = Header { checksum: 0, ..header };
+    crc32c::crc32c_append(crc32c::crc32c(bytemuck::bytes_of(&header)), bytemuck::cast_slice(table))
+}
+
+/// A file whose every section has been found to be what was written.
+#[derive(Debug)]
+pub(crate) struct IndexFile {
+    path: PathBuf,
+    file: Arc<MappedFile>,
+    table: Vec<Entry>,
+}
+
+impl IndexFile {
+    /// Maps and verifies `path`. Cost: O(1) to map, one pass over the bytes to verify.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let path = path.to_owned();
+        let io = |error| OpenError::Io { path: path.clone(), error };
+        let found = std::fs::metadata(&path).map_err(io)?.len();
+        let too_short = |expected: usize| OpenError::Length { path: path.clone(), expected: expected as u64, found };
+        if found == 0 {
+            // An empty file cannot be mapped everywhere.
+            return Err(too_short(size_of::<Header>()));
+        }
+        let file = MappedFile::open(&path).map_err(io)?;
+        let bytes = file.bytes();
+        let magic = &bytes[..bytes.len().min(MAGIC.len())];
+        if magic != &MAGIC[..magic.len()] {
+            return Err(OpenError::Foreign { path, found: magic.to_vec() });
+        }
+        let header = bytes.get(..size_of::<Header>()).ok_or_else(|| too_short(size_of::<Header>()))?;
+        let header: Header = bytemuck::pod_read_unaligned(header);
+        if !(OLDEST..=VERSION).contains(&header.version) {
+            return Err(OpenError::Version { path, found: header.version });
+        }
+        let corrupt = |section, offset, what: String| OpenError::Corrupt { path: path.clone(), section, offset, what };
+        if header.sections > MAX_SECTIONS {
+            return Err(corrupt("header", 0, format!("{} sections, expected at most {MAX_SECTIONS}", header.sections)));
+        }
+        let table_end = size_of::<Header>() + header.sections as usize * size_of::<Entry>();
+        let table = bytes.get(size_of::<Header>()..table_end).ok_or_else(|| too_short(table_end))?;
+        let table: Vec<Entry> = table.chunks_exact(size_of::<Entry>()).map(bytemuck::pod_read_unaligned).collect();
+        let computed = checksum(header, &table);
+        if computed != header.checksum {
+            return Err(corrupt("header", 0, mismatch(header.checksum, computed)));
+        }
+        if header.file_len != bytes.len() as u64 {
+            return Err(OpenError::Length { expected: header.file_len, found: bytes.len() as u64, path });
+        }
+        let opened = IndexFile { path: path.clone(), file: Arc::new(file), table };
+        opened.verify()?;
+        Ok(opened)
+    }
+
+    fn verify(&self) -> Result<(), OpenError> {
+        for entry in &self.table {
+            let end = entry.offset.checked_add(entry.len).filter(|&end| end <= self.file.bytes().len() as u64);
+            if end.is_none() || !entry.offset.is_multiple_of(ALIGNMENT as u64) {
+                return Err(self.corrupt(entry, format!("{} bytes at {} do not fit the file", entry.len, entry.offset)));
+            }
+            let computed = crc32c::crc32c(self.bytes_of(entry));
+            if computed != entry.checksum {
+                return Err(self.corrupt(entry, mismatch(entry.checksum, computed)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of `section`.
+    pub(crate) fn bytes(&self, section: Section) -> Result<&[u8], OpenError> {
+        self.entry(section).map(|entry| self.bytes_of(entry))
+    }
+
+    /// `section` as a mapped array.
+    pub(crate) fn array<T: Pod>(&self, section: Section) -> Result<crate::bytes::Array<T>, OpenError> {
+        let entry = self.entry(section)?;
+        if !entry.len.is_multiple_of(size_of::<T>() as u64) {
+            return Err(self.corrupt(entry, format!("{} bytes are no whole number of elements of {}", entry.len, size_of::<T>())));
+        }
+        let (offset, len) = (entry.offset as usize, entry.len as usize / size_of::<T>());
+        Ok(crate::bytes::Array::mapped(self.file.clone(), offset, len))
+    }
+
+    /// The error that `section` does not hold what it should.
+    pub(crate) fn invalid(&self, section: Section, what: String) -> OpenError {
+        match self.entry(section) {
+            Ok(entry) => self.corrupt(entry, what),
+            Err(missing) => missing,
+        }
+    }
+
+    fn entry(&self, section: Section) -> Result<&Entry, OpenError> {
+        self.table.iter().find(|entry| entry.kind == section as u32).ok_or_else(|| OpenError::Corrupt {
+            path: self.path.clone(),
+            section: section.name(),
+            offset: 0,
+            what: "the file has no such section".into(),
+        })
+    }
+
+    fn bytes_of(&self, entry: &Entry) -> &[u8] {
+        &self.file.bytes()[entry.offset as usize..][..entry.len as usize]
+    }
+
+    fn corrupt(&self, entry: &Entry, what: String) -> OpenError {
+        const KINDS: [Section; 9] = [
+            Section::Metadata,
+            Section::Rows,
+            Section::Levels,
+            Section::Level0,
+            Section::Offsets,
+            Section::Upper,
+            Section::Kept0,
+            Section::KeptUpper,
+            Section::Twins,
+        ];
+        let kind = KINDS.into_iter().find(|&kind| kind as u32 == entry.kind);
+        let section = kind.map_or("unknown", Section::name);
+        OpenError::Corrupt { path: self.path.clone(), section, offset: entry.offset, what }
+    }
+}
+
+fn mismatch(expected: u32, found: u32) -> String {
+    format!("checksum {found:08x}, expected {expected:08x}")
+}
