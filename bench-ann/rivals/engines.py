@@ -34,6 +34,9 @@ class Engine:
     def version(self):
         return f"{self.package} {importlib.metadata.version(self.package)}"
 
+    def stage(self, train, **params):
+        """What must lie on disk before a build; outside the clock."""
+
     def size(self, scratch):
         """Bytes of the index as the engine itself saves it; `scratch` is a folder for the purpose."""
         path = os.path.join(scratch, "index")
@@ -200,7 +203,6 @@ class Ngt(Engine):
     module = "ngtpy"
 
     def build(self, train, metric, threads, edges, outgoing, incoming):
-
         self.folder = tempfile.TemporaryDirectory(prefix="bench-ann-ngt-")
         first = os.path.join(self.folder.name, "anng")
         self.path = os.path.join(self.folder.name, "onng")
@@ -306,17 +308,35 @@ class RaBitQHnsw(RaBitQ):
 
 
 class Svs(Engine):
-    """Intel's Scalable Vector Search: a Vamana graph over full vectors."""
+    """Intel's Scalable Vector Search: a Vamana graph over full vectors, or over LVQ codes, which run on Intel's processors only."""
 
     package = "scalable-vs"
     module = "svs"
 
-    def build(self, train, metric, threads, degree, window):
+    LVQ = {"lvq8": (8, 0), "lvq4x4": (4, 4), "lvq4x8": (4, 8)}  # bits walked on, bits added at the end
+
+    def stage(self, train, codes, **params):
+        self.rows = train
+        if codes in self.LVQ:
+            # Codes are made by a loader, which reads SVS's own file format only.
+            self.folder = tempfile.TemporaryDirectory(prefix="bench-ann-svs-")
+            vectors, rows = (os.path.join(self.folder.name, name) for name in ("rows.fvecs", "rows.svs"))
+            self.library.write_vecs(train, vectors)
+            self.library.convert_vecs_to_svs(vectors, rows, dtype=self.library.float32)
+            os.remove(vectors)
+            file = self.library.VectorDataLoader(rows, self.library.DataType.float32, dims=train.shape[1])
+            primary, residual = self.LVQ[codes]
+            self.rows = self.library.LVQLoader(file, primary=primary, residual=residual)
+        elif codes != "f32":
+            raise ValueError(f"codes={codes}: expected f32, {', '.join(self.LVQ)}")
+
+    def build(self, train, metric, threads, degree, window, codes):
         parameters = self.library.VamanaBuildParameters(
             graph_max_degree=degree, window_size=window, alpha=1.2 if metric == "l2" else 0.95
         )
         distance = self.library.DistanceType.L2 if metric == "l2" else self.library.DistanceType.MIP
-        self.index = self.library.Vamana.build(parameters, train, distance, num_threads=threads)
+        self.index = self.library.Vamana.build(parameters, self.rows, distance, num_threads=threads)
+        self.rows = None
 
     def save(self, path):
         os.makedirs(path)

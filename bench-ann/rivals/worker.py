@@ -52,6 +52,7 @@ class Worker:
         return {"reply": "loaded", "version": self.engine.version()}
 
     def build(self, request):
+        self.engine.stage(self.train, **request["params"])
         forget_peak()
         before = memory("VmRSS")
         start = time.perf_counter()

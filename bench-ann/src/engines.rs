@@ -38,7 +38,7 @@ pub const ENGINES: &[Engine] = &[
     python("vsag", "pyvsag", "VSAG's HGraph on scalar codes"),
     python("symqg", "rabitqlib", "SymphonyQG of RaBitQ-Library"),
     python("rabitq-hnsw", "rabitqlib", "HNSW on RaBitQ codes"),
-    python("svs", "scalable-vs", "Vamana of Intel's SVS, f32"),
+    python("svs", "scalable-vs", "Vamana of Intel's SVS, f32 or (on Intel's processors) LVQ codes"),
 ];
 
 /// No engine has this name.
