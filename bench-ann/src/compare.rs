@@ -79,10 +79,10 @@ impl Comparison {
         for (before, after) in old.at.iter().zip(&new.at) {
             cells.push(match (before, after) {
                 (Some(before), Some(after)) => {
-                    let ratio = after.qps / before.qps;
-                    let loss = ratio < LOSS;
+                    let loss = after.over(before).is_some_and(|ratio| ratio < LOSS);
                     self.losses += usize::from(loss);
-                    format!("{ratio:.2}×{}", if loss { " LOSS" } else { "" })
+                    let ratio = after.over(before).map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}×"));
+                    format!("{ratio}{}", if loss { " LOSS" } else { "" })
                 }
                 (Some(_), None) => {
                     self.losses += 1;

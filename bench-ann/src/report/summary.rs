@@ -136,18 +136,27 @@ impl<'a> At<'a> {
     }
 }
 
+impl At<'_> {
+    /// This speed over another; `None` where either is a bound, for then the two are not at one recall.
+    pub fn over(&self, other: &At<'_>) -> Option<f64> {
+        (!self.bound && !other.bound).then(|| self.qps / other.qps)
+    }
+}
+
 impl Section<'_> {
     /// Speed of `line` over the baseline's at target number `target`: against its index of the same build parameters where there
     /// is one, else against its best.
     pub fn ratio(&self, line: &Line<'_>, target: usize) -> Option<f64> {
-        let qps = line.at[target]?.qps;
+        let at = line.at[target]?;
         let baseline = || self.lines.iter().filter(|line| line.engine == BASELINE);
         let same = baseline().find(|other| other.build.build_params == line.build.build_params);
-        let other = match same {
-            Some(same) => same.at[target]?.qps,
-            None => baseline().filter_map(|other| Some(other.at[target]?.qps)).max_by(f64::total_cmp)?,
-        };
-        Some(qps / other)
+        match same {
+            Some(same) => at.over(&same.at[target]?),
+            None => {
+                let reached = baseline().filter_map(|other| other.at[target]);
+                at.over(&reached.max_by(|a, b| a.qps.total_cmp(&b.qps))?)
+            }
+        }
     }
 
     /// The rows of `report --json`: every index at every target.

@@ -102,7 +102,7 @@ pub fn legend() -> String {
     format!(
         "QPS .95 is read on the index's own Pareto front at recall .95, linear in log QPS between two measured settings and never \
          beyond them: ≥ where even the cheapest setting exceeds that recall, {NOTHING} where none reaches it. × is the speed over \
-         that of {BASELINE}'s index of the same build parameters, or of its best where there is none. dist is distances \
+         that of {BASELINE}'s index of the same build parameters, or of its best where there is none, and is not given where either exceeds the recall. dist is distances \
          computed per query, where the engine counts them. Recall counts ties by distance. Latencies are of single queries, for \
          Python packages with the call. Peak MB is the process's peak up to the end of the build less its size just before, \
          with the vectors loaded."
