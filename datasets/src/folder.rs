@@ -18,20 +18,27 @@ pub(crate) const TRAIN: &str = "train.npy";
 const TEST: &str = "test.npy";
 const NEIGHBORS: &str = "neighbors.npy";
 const DISTANCES: &str = "distances.npy";
-/// What is known of the data beside them.
-pub(crate) const META: &str = "meta.json";
+/// What is known of the data.
+const META: &str = "meta.json";
 
 /// What `meta.json` says. Other keys are ignored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Meta {
-    pub(crate) name: String,
-    pub(crate) metric: String,
-    /// Where the data came from.
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    name: String,
+    metric: String,
+    #[serde(flatten)]
+    provenance: Provenance,
+}
+
+/// Where data are from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The place they were got from, or the command that made them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) source: Option<String>,
-    /// Under which terms.
+    pub source: Option<String>,
+    /// The terms under which they are published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) licence: Option<String>,
+    pub licence: Option<String>,
 }
 
 /// A folder that is no data set.
@@ -62,7 +69,7 @@ pub enum FolderError {
 }
 
 /// Reads a folder.
-pub(crate) fn read(folder: &Path) -> Result<Dataset, FolderError> {
+pub fn read(folder: &Path) -> Result<Dataset, FolderError> {
     let meta = read_meta(folder)?;
     let last =
         folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
@@ -111,21 +118,28 @@ fn read_truth(folder: &Path, queries: usize) -> Result<Option<Truth>, FormatErro
     Ok(Some(Truth { k, neighbors: ids, distances }))
 }
 
-/// Writes `dataset` into `folder`, `meta.json` last.
-pub(crate) fn write(folder: &Path, dataset: &Dataset, meta: &Meta) -> Result<(), FormatError> {
+/// Writes `dataset` into `folder`, `meta.json` last. The folder is made if need be; other files in it stay.
+pub fn write(folder: &Path, dataset: &Dataset, provenance: &Provenance) -> Result<(), FormatError> {
     npy::write(&folder.join(TRAIN), &Table::Vectors(dataset.train.clone()))?;
     npy::write(&folder.join(TEST), &Table::Vectors(dataset.test.clone()))?;
     if let Some(truth) = &dataset.truth {
         write_truth(folder, truth)?;
     }
-    write_whole(&folder.join(META), |out| Ok(serde_json::to_writer_pretty(out, meta)?))
+    let metric = dataset.metric.name().into();
+    let meta = Meta { name: dataset.name.clone(), metric, provenance: provenance.clone() };
+    write_whole(&folder.join(META), |out| Ok(serde_json::to_writer_pretty(out, &meta)?))
 }
 
-/// Writes the neighbours into a data set's folder. The distances go first: without neighbours nobody reads them.
-pub(crate) fn write_truth(folder: &Path, truth: &Truth) -> Result<(), FormatError> {
-    if let Some(distances) = &truth.distances {
-        let matrix = Matrix::new(Values::F32(distances.clone()), truth.k).expect("k distances for every query");
-        npy::write(&folder.join(DISTANCES), &Table::Vectors(matrix))?;
+/// Writes the neighbours into a data set's folder, in place of those there.
+pub fn write_truth(folder: &Path, truth: &Truth) -> Result<(), FormatError> {
+    let path = folder.join(DISTANCES);
+    match &truth.distances {
+        Some(distances) => {
+            let matrix = Matrix::new(Values::F32(distances.clone()), truth.k).expect("k distances for every query");
+            npy::write(&path, &Table::Vectors(matrix))?;
+        }
+        None if path.exists() => fs::remove_file(&path).map_err(|error| FormatError::io(&path, "remove", error))?,
+        None => {}
     }
     npy::write(&folder.join(NEIGHBORS), &Table::Ids(Ids { k: truth.k, ids: truth.neighbors.clone() }))
 }

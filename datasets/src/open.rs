@@ -36,19 +36,20 @@ pub fn open(name_or_path: &str) -> Result<Dataset, DatasetError> {
     open_in(&Folders::from_environment(), name_or_path)
 }
 
-/// As [`open`], looking for names in the given folders.
+/// As [`open()`], looking for names in the given folders.
 pub fn open_in(folders: &Folders, name_or_path: &str) -> Result<Dataset, DatasetError> {
     if name_or_path == DIGITS {
         return Ok(digits());
     }
+    Ok(folder::read(&locate(folders, name_or_path)?)?)
+}
+
+/// Where the data set of that name or path lies.
+pub fn locate(folders: &Folders, name_or_path: &str) -> Result<PathBuf, DatasetError> {
     let path = Path::new(name_or_path);
     let named = path.components().count() == 1 && path.file_name().is_some();
     let roots = folders.in_order().filter(|_| named).map(|folder| folder.join(path));
     let looked: Vec<PathBuf> = roots.chain([path.to_path_buf()]).collect();
-    for place in &looked {
-        if place.join(folder::TRAIN).is_file() {
-            return Ok(folder::read(place)?);
-        }
-    }
-    Err(DatasetError::NotFound { name: name_or_path.into(), looked })
+    let there = looked.iter().find(|place| place.join(folder::TRAIN).is_file());
+    there.cloned().ok_or_else(|| DatasetError::NotFound { name: name_or_path.into(), looked })
 }
