@@ -18,10 +18,14 @@ use crate::rows::{Rows, VectorRef};
 use crate::scratch::Scratch;
 use crate::spec::{VectorError, VectorSpec};
 
+mod persist;
 mod points;
+#[cfg(test)]
+mod tests;
 
-pub use points::{Payload, PointView};
+pub use persist::{OpenCollectionError, SaveCollectionError};
 use points::Points;
+pub use points::{Payload, PointView};
 
 /// What a collection holds and how it is searched; fixed when it is made.
 #[derive(Debug, Clone, PartialEq)]

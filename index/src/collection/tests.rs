@@ -1,0 +1,266 @@
+//! A collection compared with a map and brute force under random updates, and its files under damage.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::json;
+
+use super::*;
+use crate::Metric;
+
+const DIM: usize = 4;
+
+/// SplitMix64: small, seeded, good enough to choose test cases.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    /// Small integers, so that distances tie often and every element type holds them.
+    fn vector(&mut self) -> Vec<f32> {
+        (0..DIM).map(|_| self.below(12) as f32).collect()
+    }
+}
+
+fn schema(metric: Metric, element: ElementType, full_scan_bytes: usize) -> Schema {
+    let vectors = VectorSpec::new(DIM, metric, element).unwrap();
+    Schema { vectors, hnsw: HnswParams::new(8, 64), full_scan_bytes, note: Payload::new() }
+}
+
+fn point(id: u64, vector: Vec<f32>) -> Point {
+    let payload = json!({ "id": id, "text": format!("point {id}") });
+    Point { id: PointId(id), vector, payload: payload.as_object().unwrap().clone() }
+}
+
+fn upsert(collection: &mut Collection, batch: Vec<Point>) -> Result<u64, UpsertError> {
+    collection.upsert(batch, &BuildOptions { threads: 1, progress: None })
+}
+
+/// What a collection should hold.
+#[derive(Default)]
+struct Model {
+    points: BTreeMap<u64, (Vec<f32>, u64)>,
+}
+
+impl Model {
+    /// The user's scores of all points but `except`, nearest first.
+    fn scores(&self, metric: Metric, query: &[f32], except: Option<PointId>) -> Vec<f32> {
+        let others = self.points.iter().filter(|(id, _)| Some(PointId(**id)) != except);
+        let mut scores: Vec<f32> = others.map(|(_, (vector, _))| score(metric, query, vector)).collect();
+        scores.sort_by(f32::total_cmp);
+        if metric.larger_is_nearer() {
+            scores.reverse();
+        }
+        scores
+    }
+}
+
+fn score(metric: Metric, a: &[f32], b: &[f32]) -> f32 {
+    let sum = |f: fn(f32, f32) -> f32| a.iter().zip(b).map(|(&x, &y)| f(x, y)).sum::<f32>();
+    let norm = |v: &[f32]| v.iter().map(|x| x * x).sum::<f32>().sqrt();
+    match metric {
+        Metric::L2 => sum(|x, y| (x - y) * (x - y)).sqrt(),
+        Metric::L1 => sum(|x, y| (x - y).abs()),
+        Metric::Dot => sum(|x, y| x * y),
+        Metric::Cosine if norm(a) == 0.0 || norm(b) == 0.0 => 0.0,
+        Metric::Cosine => sum(|x, y| x * y) / (norm(a) * norm(b)),
+        Metric::Hamming => unreachable!("not tested here"),
+    }
+}
+
+/// Equal up to the rounding of a few sums; half floats hold cosine's scaled vectors to 11 bits.
+fn near(vectors: VectorSpec, a: f32, b: f32) -> bool {
+    let rounding = if vectors.element() == ElementType::F16 && vectors.normalises() { 2e-3 } else { 1e-5 };
+    (a - b).abs() <= rounding * (1.0 + a.abs())
+}
+
+/// Random upserts, deletes and searches; every answer is checked, and exact ones are compared with brute force.
+fn run_model(seed: u64, schema: Schema, operations: usize) -> f64 {
+    let context = format!("seed {seed}, {schema:?}");
+    let (vectors, exact) = (schema.vectors, schema.full_scan_bytes > 0);
+    let metric = vectors.metric();
+    let mut random = Random(seed);
+    let mut collection = Collection::new(schema).unwrap();
+    let mut model = Model::default();
+    let (mut right, mut asked) = (0, 0);
+    for operation in 1..=operations as u64 {
+        if random.below(3) > 0 {
+            let ids: Vec<u64> = (0..=random.below(8)).map(|_| random.below(200)).collect();
+            let batch: Vec<Point> = ids.iter().map(|&id| point(id, random.vector())).collect();
+            let stored = batch.iter().map(|point| (point.id.0, (point.vector.clone(), operation)));
+            model.points.extend(stored.collect::<Vec<_>>());
+            assert_eq!(upsert(&mut collection, batch), Ok(operation), "{context}");
+        } else {
+            let ids: Vec<PointId> = (0..random.below(12)).map(|_| PointId(random.below(200))).collect();
+            ids.iter().for_each(|id| drop(model.points.remove(&id.0)));
+            assert_eq!(collection.delete(&ids), operation, "{context}");
+        }
+        let (query, k) = (random.vector(), 1 + random.below(20) as usize);
+        let except = Some(PointId(random.below(200))).filter(|_| random.below(2) == 0);
+        let found = collection.search(&query, Search { ef: 64, except, ..Search::new(k) }).unwrap();
+        let scores = model.scores(metric, &query, except);
+        assert_eq!(found.len(), k.min(scores.len()), "{context}, operation {operation}");
+        for (found, &best) in found.iter().zip(&scores) {
+            let (vector, version) = &model.points[&found.point.id().0];
+            assert_eq!(found.point.version(), *version, "{context}, operation {operation}");
+            assert!(Some(found.point.id()) != except, "{context}, operation {operation}");
+            let true_score = score(metric, &query, vector);
+            assert!(
+                near(vectors, found.score, true_score),
+                "{context}, operation {operation}: {} is {true_score}",
+                found.score
+            );
+            assert!(
+                !exact || near(vectors, found.score, best),
+                "{context}, operation {operation}: {} not {best}",
+                found.score
+            );
+            right += usize::from(near(vectors, found.score, best));
+            asked += 1;
+        }
+        let dead = collection.graph().len() - collection.len();
+        assert!(dead * 100 <= collection.graph().len() * Collection::MAX_DEAD_PERCENT, "{context}: {dead} dead");
+    }
+    assert_equal(&collection, &model, &context);
+    right as f64 / asked as f64
+}
+
+/// Everything stored, in order of ids.
+fn assert_equal(collection: &Collection, model: &Model, context: &str) {
+    let vectors = collection.schema().vectors;
+    assert_eq!(collection.len(), model.points.len(), "{context}");
+    for (found, (&id, (vector, version))) in collection.scroll(PointId(0)).zip(&model.points) {
+        assert_eq!(
+            (found.id(), found.version(), &found.payload()["id"]),
+            (PointId(id), *version, &json!(id)),
+            "{context}"
+        );
+        let scale = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let scale = if vectors.normalises() && scale > 0.0 { scale } else { 1.0 };
+        assert!(found.vector().iter().zip(vector).all(|(&x, &y)| near(vectors, x, y / scale)), "{context}, point {id}");
+    }
+    let middle = PointId(100);
+    let rest = collection.scroll(middle).map(|point| point.id().0);
+    assert!(rest.eq(model.points.range(100..).map(|(&id, _)| id)), "{context}");
+}
+
+#[test]
+fn exact_answers_are_those_of_brute_force() {
+    for metric in [Metric::L2, Metric::Dot, Metric::Cosine, Metric::L1] {
+        for (seed, element) in [(1, ElementType::F32), (2, ElementType::F16), (3, ElementType::U8)] {
+            run_model(seed, schema(metric, element, usize::MAX), 150);
+        }
+    }
+}
+
+#[test]
+fn the_graph_answers_nearly_as_well() {
+    for metric in [Metric::L2, Metric::Dot, Metric::Cosine, Metric::L1] {
+        let recall = run_model(4, schema(metric, ElementType::F32, 0), 300);
+        // A beam of 64 over at most 200 live points of few dimensions misses next to nothing.
+        assert!(recall >= 0.97, "{metric}, seed 4: {recall}");
+    }
+}
+
+#[test]
+fn a_bad_batch_changes_nothing() {
+    let mut collection = Collection::new(schema(Metric::L2, ElementType::F32, 0)).unwrap();
+    upsert(&mut collection, vec![point(1, vec![1.0; DIM])]).unwrap();
+    for bad in [vec![1.0; DIM + 1], vec![], vec![f32::NAN; DIM], vec![f32::INFINITY; DIM]] {
+        let batch =
+            vec![point(2, vec![2.0; DIM]), point(1, vec![3.0; DIM]), point(9, bad.clone()), point(9, vec![0.0; DIM])];
+        let error = upsert(&mut collection, batch).unwrap_err();
+        assert!(matches!(error, UpsertError::Vector { id: PointId(9), .. }), "{bad:?}: {error}");
+        let held: Vec<_> =
+            collection.scroll(PointId(0)).map(|point| (point.id(), point.vector(), point.version())).collect();
+        assert_eq!(held, [(PointId(1), vec![1.0; DIM], 1)]);
+    }
+    assert_eq!(upsert(&mut collection, vec![]), Ok(2));
+}
+
+#[test]
+fn an_empty_collection_checks_the_query_and_finds_nothing() {
+    let mut collection = Collection::new(schema(Metric::Cosine, ElementType::F32, 0)).unwrap();
+    assert!(collection.search(&[0.5; DIM], Search::new(10)).unwrap().is_empty());
+    assert!(collection.search(&[0.5; 2], Search::new(10)).is_err());
+    upsert(&mut collection, vec![point(1, vec![0.0; DIM])]).unwrap();
+    let found = collection.search(&[0.5; DIM], Search::new(usize::MAX)).unwrap();
+    assert_eq!((found.len(), found[0].score, found[0].point.vector()), (1, 0.0, vec![0.0; DIM]));
+    collection.delete(&[PointId(1), PointId(1), PointId(5)]);
+    assert!(collection.is_empty() && collection.get(PointId(1)).is_none());
+    assert!(collection.search(&[0.5; DIM], Search { exact: true, ..Search::new(3) }).unwrap().is_empty());
+}
+
+fn saved(dir: &std::path::Path, seed: u64) -> (Collection, Model) {
+    let mut random = Random(seed);
+    let mut schema = schema(Metric::L2, ElementType::F32, 77);
+    schema.note.insert("kept".into(), json!({"as": [1, 2.5, "it is"]}));
+    let mut collection = Collection::new(schema).unwrap();
+    let mut model = Model::default();
+    for id in 0..50 {
+        let vector = random.vector();
+        model.points.insert(id, (vector.clone(), id + 1));
+        upsert(&mut collection, vec![point(id, vector)]).unwrap();
+    }
+    collection.delete(&[PointId(0), PointId(20), PointId(49)]);
+    [0, 20, 49].iter().for_each(|id| drop(model.points.remove(id)));
+    collection.save(dir).unwrap();
+    (collection, model)
+}
+
+#[test]
+fn a_saved_collection_comes_back_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (collection, mut model) = saved(dir.path(), 5);
+    let mut opened = Collection::open(dir.path()).unwrap();
+    assert_eq!(opened.schema(), collection.schema());
+    assert_equal(&opened, &model, "opened");
+    assert_eq!(upsert(&mut opened, vec![point(7, vec![7.0; DIM])]), Ok(52));
+    model.points.insert(7, (vec![7.0; DIM], 52));
+    opened.save(dir.path()).unwrap();
+    assert_equal(&Collection::open(dir.path()).unwrap(), &model, "opened again");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "older files are gone");
+}
+
+#[test]
+fn an_unfinished_save_leaves_the_last_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut collection, mut model) = saved(dir.path(), 6);
+    // What a save writes before the rename that makes it count.
+    fs::write(dir.path().join("vectors-99.hnsw"), "half of the vect").unwrap();
+    fs::write(dir.path().join("points.jsonl.unfinished"), "{\"vicino_coll").unwrap();
+    assert_equal(&Collection::open(dir.path()).unwrap(), &model, "after an unfinished save");
+    collection.delete(&[PointId(1)]);
+    model.points.remove(&1);
+    collection.save(dir.path()).unwrap();
+    assert_equal(&Collection::open(dir.path()).unwrap(), &model, "after the next save");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the rest of it is gone");
+}
+
+#[test]
+fn damage_anywhere_in_the_points_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    saved(dir.path(), 7);
+    let path = dir.path().join("points.jsonl");
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        assert!(Collection::open(dir.path()).is_err(), "bit 0 of byte {at}");
+        // Without its last line break a file is still whole.
+        fs::write(&path, &whole[..at.min(whole.len() - 2)]).unwrap();
+        assert!(Collection::open(dir.path()).is_err(), "cut at {at}");
+    }
+    fs::write(&path, [&whole[..], b"{}\n"].concat()).unwrap();
+    assert!(Collection::open(dir.path()).unwrap_err().to_string().contains("after the last line"));
+    fs::write(&path, &whole).unwrap();
+    fs::remove_file(dir.path().join("vectors-52.hnsw")).unwrap();
+    assert!(Collection::open(dir.path()).is_err());
+}
