@@ -1,2 +1,8 @@
 //! The `vicino` binary.
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vicino_server::cli::run()
+}

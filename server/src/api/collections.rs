@@ -1,0 +1,116 @@
+//! Making, listing, describing and removing collections.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use vicino_index::collection::{Collection, Schema};
+use vicino_index::{ElementType, HnswParams, VectorSpec};
+
+use super::body::Body;
+use super::envelope::{Answer, ApiResult};
+use super::error::ApiError;
+use super::{blocking, read};
+use crate::dto::{
+    CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
+    Datatype, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
+};
+use crate::store::{CollectionName, Store};
+
+/// Where the schema's note keeps the vectors' settings as given.
+const VECTORS: &str = "vectors";
+
+pub(super) async fn list(State(store): State<Arc<Store>>) -> Answer<CollectionList> {
+    let names = store.names().into_iter();
+    Answer(CollectionList { collections: names.map(|name| CollectionDescription { name: name.to_string() }).collect() })
+}
+
+pub(super) async fn exists(State(store): State<Arc<Store>>, Path(name): Path<String>) -> Answer<Exists> {
+    Answer(Exists { exists: store.get(&name).is_some() })
+}
+
+pub(super) async fn create(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<CreateCollection>,
+) -> ApiResult<bool> {
+    let name = CollectionName::new(&name)?;
+    let collection = Collection::new(schema(request)?)?;
+    if store.add(name.clone(), collection) { Ok(Answer(true)) } else { Err(ApiError::Exists(name.to_string())) }
+}
+
+pub(super) async fn remove(State(store): State<Arc<Store>>, Path(name): Path<String>) -> ApiResult<bool> {
+    blocking(move || Ok(store.remove(&name)?)).await.map(Answer)
+}
+
+pub(super) async fn info(State(store): State<Arc<Store>>, Path(name): Path<String>) -> ApiResult<CollectionInfo> {
+    read(store, name, |collection| Ok(describe(collection))).await.map(Answer)
+}
+
+fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
+    let copies = [
+        ("shard_number", request.shard_number),
+        ("replication_factor", request.replication_factor),
+        ("write_consistency_factor", request.write_consistency_factor),
+    ];
+    if let Some((field, Some(found))) = copies.into_iter().find(|(_, found)| found.is_some_and(|found| found != 1)) {
+        return Err(ApiError::Validation { field, problem: format!("value {found} is not supported yet, must be 1") });
+    }
+    let given = vector_params(&request.vectors)?;
+    let element = given.datatype.map_or(ElementType::F32, Datatype::element);
+    let vectors = VectorSpec::new(given.size, given.distance.metric(), element)?;
+    let (for_vector, for_all) = (given.hnsw_config.unwrap_or_default(), request.hnsw_config.unwrap_or_default());
+    let m = for_vector.m.or(for_all.m).unwrap_or(HnswConfig::DEFAULT_M);
+    let ef_construct = for_vector.ef_construct.or(for_all.ef_construct).unwrap_or(HnswConfig::DEFAULT_EF_CONSTRUCT);
+    let threshold = for_vector.full_scan_threshold.or(for_all.full_scan_threshold);
+    Ok(Schema {
+        vectors,
+        hnsw: HnswParams::new(m, ef_construct),
+        full_scan_bytes: threshold.unwrap_or(HnswConfig::DEFAULT_FULL_SCAN_THRESHOLD).saturating_mul(1024),
+        note: Map::from_iter([(VECTORS.into(), request.vectors.into())]),
+    })
+}
+
+fn vector_params(given: &Map<String, Value>) -> Result<VectorParams, ApiError> {
+    if !given.is_empty() && given.values().all(Value::is_object) {
+        return Err(ApiError::unserved("vectors: more than the one default vector (named vectors)"));
+    }
+    VectorParams::deserialize(given).map_err(|error| ApiError::Format(format!("{VECTORS}: {error}")))
+}
+
+fn describe(collection: &Collection) -> CollectionInfo {
+    let schema = collection.schema();
+    CollectionInfo {
+        status: "green",
+        optimizer_status: "ok",
+        indexed_vectors_count: collection.len(),
+        points_count: collection.len(),
+        segments_count: 1,
+        config: CollectionConfig {
+            params: CollectionParams {
+                vectors: schema.note.get(VECTORS).cloned().unwrap_or_default(),
+                shard_number: 1,
+                replication_factor: 1,
+                write_consistency_factor: 1,
+                on_disk_payload: false,
+            },
+            hnsw_config: HnswInfo {
+                m: schema.hnsw.m,
+                ef_construct: schema.hnsw.ef_construction,
+                full_scan_threshold: schema.full_scan_bytes / 1024,
+                max_indexing_threads: 0,
+                on_disk: false,
+            },
+            optimizer_config: OptimizerInfo {
+                deleted_threshold: Collection::MAX_DEAD_PERCENT as f64 / 100.0,
+                vacuum_min_vector_number: 0,
+                default_segment_number: 1,
+                flush_interval_sec: 0,
+            },
+            wal_config: None,
+            quantization_config: None,
+        },
+        payload_schema: Map::new(),
+    }
+}

@@ -1,0 +1,151 @@
+//! [`ApiError`]: a call that fails, with the status and the words Qdrant has for it.
+
+use axum::http::{Method, StatusCode};
+use vicino_index::collection::UpsertError;
+use vicino_index::{ParamsError, SearchError, SpecError, VectorError};
+
+use crate::store::{NameError, StoreError};
+
+/// Why a call fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The body asks for something that cannot be.
+    #[error("Wrong input: {0}")]
+    WrongInput(String),
+    /// The body is not JSON, or not of the right shape.
+    #[error("Format error in JSON body: {0}")]
+    Format(String),
+    /// A number out of its range.
+    #[error("Validation error in JSON body: [{field}: {problem}]")]
+    Validation {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// What stands behind the `?` is wrong.
+    #[error("Wrong input: query parameters: {0}")]
+    Params(String),
+    /// No collection of this name.
+    #[error("Not found: Collection `{0}` doesn't exist!")]
+    NoCollection(String),
+    /// No point of this id.
+    #[error("Not found: Point with id {0} does not exist!")]
+    NoPoint(u64),
+    /// There is a collection of this name.
+    #[error("Wrong input: Collection `{0}` already exists!")]
+    Exists(String),
+    /// The body is not said to be JSON.
+    #[error(
+        "Wrong input: content type {found}, expected `application/json` (curl: -H 'Content-Type: application/json')"
+    )]
+    ContentType {
+        /// What it is said to be.
+        found: String,
+    },
+    /// The body is longer than is read.
+    #[error("Wrong input: the body is larger than {max} bytes: send fewer points at a time")]
+    TooLarge {
+        /// Bytes that are read.
+        max: usize,
+    },
+    /// The body did not arrive whole.
+    #[error("Wrong input: the body could not be read: {0}")]
+    Body(String),
+    /// It took too long.
+    #[error("Timeout: no answer within {seconds} s; a change that was begun is still finished")]
+    Timeout {
+        /// Seconds waited.
+        seconds: u64,
+    },
+    /// No such route, or not with this method.
+    #[error("Not found: {method} {path} is not served")]
+    NoRoute {
+        /// The method.
+        method: Method,
+        /// The path.
+        path: String,
+    },
+    /// It is our fault.
+    #[error("Service internal error: {0}")]
+    Internal(String),
+}
+
+impl ApiError {
+    /// The HTTP status that goes with it.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            ApiError::WrongInput(_) | ApiError::Format(_) | ApiError::Params(_) | ApiError::Body(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            ApiError::Validation { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::NoCollection(_) | ApiError::NoPoint(_) | ApiError::NoRoute { .. } => StatusCode::NOT_FOUND,
+            ApiError::Exists(_) => StatusCode::CONFLICT,
+            ApiError::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A feature that Qdrant has and this server does not.
+    pub fn unserved(what: &str) -> Self {
+        ApiError::WrongInput(format!("{what} is not supported yet"))
+    }
+}
+
+/// What is wrong with a vector, in Qdrant's words where it has some.
+fn vector_problem(error: &VectorError) -> String {
+    match error {
+        VectorError::Dimension { expected, found } => {
+            format!("Vector dimension error: expected dim: {expected}, got {found}")
+        }
+        other => other.to_string(),
+    }
+}
+
+impl From<UpsertError> for ApiError {
+    fn from(error: UpsertError) -> Self {
+        ApiError::WrongInput(match error {
+            UpsertError::Vector { id, error } => format!("{} (point {id})", vector_problem(&error)),
+            other => other.to_string(),
+        })
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        ApiError::WrongInput(match error {
+            SearchError::Vector(error) => vector_problem(&error),
+            other => other.to_string(),
+        })
+    }
+}
+
+impl From<SpecError> for ApiError {
+    fn from(error: SpecError) -> Self {
+        ApiError::Validation { field: "vectors", problem: error.to_string() }
+    }
+}
+
+impl From<ParamsError> for ApiError {
+    fn from(error: ParamsError) -> Self {
+        ApiError::Validation { field: "hnsw_config", problem: error.to_string() }
+    }
+}
+
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        match error {
+            NameError::Length { .. } => ApiError::Validation { field: "collection_name", problem: error.to_string() },
+            other => ApiError::WrongInput(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        ApiError::Internal(error.to_string())
+    }
+}

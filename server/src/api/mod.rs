@@ -1,0 +1,89 @@
+//! Routes. A handler turns a body into a call of the store and its outcome into a body; what a call means is decided below it.
+//!
+//! Work on collections runs on blocking threads, so that a long search holds up no connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post, put};
+use vicino_index::collection::Collection;
+
+use crate::store::Store;
+
+mod body;
+mod collections;
+mod envelope;
+mod error;
+mod points;
+mod query;
+mod select;
+mod service;
+
+pub use body::MAX_BODY_BYTES;
+pub use error::ApiError;
+
+/// How long a call may take if nothing else is said.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// All routes over `store`; a call that takes longer than `timeout` is answered with an error.
+pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
+    let collections = Router::new()
+        .route("/collections", get(collections::list))
+        .route("/collections/{name}", get(collections::info).put(collections::create).delete(collections::remove))
+        .route("/collections/{name}/exists", get(collections::exists))
+        .route("/collections/{name}/points", put(points::upsert).post(points::retrieve))
+        .route("/collections/{name}/points/{id}", get(points::one))
+        .route("/collections/{name}/points/delete", post(points::delete))
+        .route("/collections/{name}/points/count", post(points::count))
+        .route("/collections/{name}/points/scroll", post(points::scroll))
+        .route("/collections/{name}/points/query", post(query::query))
+        .route("/collections/{name}/points/query/batch", post(query::batch))
+        .route("/collections/{name}/points/search", post(query::search))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    Router::new()
+        .route("/", get(service::version))
+        .route("/healthz", get(service::healthy))
+        .route("/livez", get(service::healthy))
+        .route("/readyz", get(service::ready))
+        .merge(collections)
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .layer(from_fn_with_state(timeout, envelope::call))
+        .with_state(store)
+}
+
+async fn no_route(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    ApiError::NoRoute { method, path: uri.path().into() }
+}
+
+/// Runs `work` on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    outcome.unwrap_or_else(|error| Err(ApiError::Internal(error.to_string())))
+}
+
+/// Reads the collection `name`.
+async fn read<T: Send + 'static>(
+    store: Arc<Store>,
+    name: String,
+    work: impl FnOnce(&Collection) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let Some(collection) = store.get(&name) else { return Err(ApiError::NoCollection(name)) };
+    blocking(move || work(&collection.read())).await
+}
+
+/// Changes the collection `name`.
+async fn change<T: Send + 'static>(
+    store: Arc<Store>,
+    name: String,
+    work: impl FnOnce(&mut Collection) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let Some(collection) = store.get(&name) else { return Err(ApiError::NoCollection(name)) };
+    blocking(move || work(&mut collection.write())).await
+}

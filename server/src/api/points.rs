@@ -1,0 +1,130 @@
+//! Storing, removing, reading and counting points.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use vicino_index::collection::{Payload, Point};
+use vicino_index::{BuildOptions, PointId};
+
+use super::body::Body;
+use super::envelope::{Answer, ApiResult};
+use super::error::ApiError;
+use super::select::Selection;
+use super::{change, read};
+use crate::dto::{
+    BatchIn, Count, CountRequest, DeletePoints, Id, Record, RetrieveRequest, ScrollPage, ScrollRequest, UpdateResult,
+    UpdateStatus, Upsert, VectorIn,
+};
+use crate::store::Store;
+
+/// Points in an answer, unless told otherwise.
+pub(super) const DEFAULT_LIMIT: usize = 10;
+
+pub(super) async fn upsert(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<Upsert>,
+) -> ApiResult<UpdateResult> {
+    let points = points(request)?;
+    change(store, name, |collection| Ok(collection.upsert(points, &BuildOptions::default())?)).await.map(completed)
+}
+
+pub(super) async fn delete(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<DeletePoints>,
+) -> ApiResult<UpdateResult> {
+    let ids = request.points.ok_or_else(|| ApiError::Format("expected `points`, a list of ids".into()))?;
+    let ids: Vec<PointId> = ids.into_iter().map(|Id(id)| id).collect();
+    change(store, name, move |collection| Ok(collection.delete(&ids))).await.map(completed)
+}
+
+pub(super) async fn one(
+    State(store): State<Arc<Store>>,
+    Path((name, id)): Path<(String, String)>,
+) -> ApiResult<Record> {
+    let Ok(id) = id.parse() else {
+        return Err(ApiError::WrongInput(format!(
+            "point id `{id}`: expected an unsigned integer (UUIDs are not supported yet)"
+        )));
+    };
+    let all = Selection::everything();
+    let record = read(store, name, move |collection| {
+        collection.get(PointId(id)).map(|point| all.record(point)).ok_or(ApiError::NoPoint(id))
+    });
+    record.await.map(Answer)
+}
+
+pub(super) async fn retrieve(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<RetrieveRequest>,
+) -> ApiResult<Vec<Record>> {
+    let wanted = Selection::new(request.with_payload, request.with_vector, true)?;
+    let records = read(store, name, move |collection| {
+        Ok(request.ids.iter().filter_map(|&Id(id)| collection.get(id)).map(|point| wanted.record(point)).collect())
+    });
+    records.await.map(Answer)
+}
+
+pub(super) async fn scroll(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<ScrollRequest>,
+) -> ApiResult<ScrollPage> {
+    let wanted = Selection::new(request.with_payload, request.with_vector, true)?;
+    let limit = positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT);
+    let from = request.offset.map_or(PointId(0), |Id(id)| id);
+    let page = read(store, name, move |collection| {
+        let mut rest = collection.scroll(from);
+        let points = rest.by_ref().take(limit).map(|point| wanted.record(point)).collect();
+        Ok(ScrollPage { points, next_page_offset: rest.next().map(|point| point.id()) })
+    });
+    page.await.map(Answer)
+}
+
+pub(super) async fn count(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(_): Body<CountRequest>,
+) -> ApiResult<Count> {
+    read(store, name, |collection| Ok(Count { count: collection.len() })).await.map(Answer)
+}
+
+fn completed(operation_id: u64) -> Answer<UpdateResult> {
+    Answer(UpdateResult { operation_id, status: UpdateStatus::Completed })
+}
+
+/// A number that must not be 0, if it is given.
+pub(super) fn positive(field: &'static str, number: Option<usize>) -> Result<Option<usize>, ApiError> {
+    match number {
+        Some(0) => Err(ApiError::Validation { field, problem: "value 0 invalid, must be 1 or larger".into() }),
+        other => Ok(other),
+    }
+}
+
+fn points(request: Upsert) -> Result<Vec<Point>, ApiError> {
+    match (request.points, request.batch) {
+        (Some(points), None) => {
+            Ok(points.into_iter().map(|given| point(given.id, given.vector, given.payload)).collect())
+        }
+        (None, Some(batch)) => columns(batch),
+        _ => Err(ApiError::Format("expected either `points` or `batch`".into())),
+    }
+}
+
+fn columns(batch: BatchIn) -> Result<Vec<Point>, ApiError> {
+    let rows = batch.ids.len();
+    let payloads = batch.payloads.unwrap_or_else(|| vec![None; rows]);
+    for (column, found) in [("vectors", batch.vectors.len()), ("payloads", payloads.len())] {
+        if found != rows {
+            return Err(ApiError::Validation { field: "batch", problem: format!("{rows} ids but {found} {column}") });
+        }
+    }
+    let points = batch.ids.into_iter().zip(batch.vectors).zip(payloads);
+    Ok(points.map(|((id, vector), payload)| point(id, vector, payload)).collect())
+}
+
+fn point(Id(id): Id, VectorIn(vector): VectorIn, payload: Option<Payload>) -> Point {
+    Point { id, vector, payload: payload.unwrap_or_default() }
+}

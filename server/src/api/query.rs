@@ -1,0 +1,114 @@
+//! Searching.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use vicino_index::collection::{Collection, PointView, Search};
+use vicino_index::{PointId, SearchParams};
+
+use super::body::Body;
+use super::envelope::{Answer, ApiResult};
+use super::error::ApiError;
+use super::points::{DEFAULT_LIMIT, positive};
+use super::read;
+use super::select::{Selection, only_default};
+use crate::dto::{QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
+use crate::store::Store;
+
+pub(super) async fn query(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<QueryRequest>,
+) -> ApiResult<QueryAnswer> {
+    let plan = Plan::new(request)?;
+    read(store, name, move |collection| plan.run(collection)).await.map(|points| Answer(QueryAnswer { points }))
+}
+
+pub(super) async fn batch(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<QueryBatch>,
+) -> ApiResult<Vec<QueryAnswer>> {
+    let plans: Vec<Plan> = request.searches.into_iter().map(Plan::new).collect::<Result<_, _>>()?;
+    let answers = read(store, name, move |collection| {
+        plans.iter().map(|plan| plan.run(collection).map(|points| QueryAnswer { points })).collect()
+    });
+    answers.await.map(Answer)
+}
+
+pub(super) async fn search(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<SearchRequest>,
+) -> ApiResult<Vec<ScoredPoint>> {
+    let plan = Plan::new(request.into())?;
+    read(store, name, move |collection| plan.run(collection)).await.map(Answer)
+}
+
+/// A query, checked.
+struct Plan {
+    query: Option<QueryIn>,
+    limit: usize,
+    offset: usize,
+    ef: usize,
+    exact: bool,
+    threshold: Option<f32>,
+    wanted: Selection,
+}
+
+impl Plan {
+    fn new(request: QueryRequest) -> Result<Self, ApiError> {
+        only_default(request.using.as_deref().unwrap_or_default())?;
+        if request.query.is_none() && request.score_threshold.is_some() {
+            return Err(ApiError::WrongInput("score_threshold without a query: expected `query`".into()));
+        }
+        let params = request.params.unwrap_or_default();
+        Ok(Plan {
+            query: request.query,
+            limit: positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT),
+            offset: request.offset.unwrap_or(0),
+            ef: positive("params.hnsw_ef", params.hnsw_ef)?.unwrap_or(SearchParams::DEFAULT_EF),
+            exact: params.exact.unwrap_or(false),
+            threshold: request.score_threshold,
+            wanted: Selection::new(request.with_payload, request.with_vector, false)?,
+        })
+    }
+
+    fn run(&self, collection: &Collection) -> Result<Vec<ScoredPoint>, ApiError> {
+        let stored;
+        let (vector, except) = match &self.query {
+            None => return Ok(self.in_id_order(collection)),
+            Some(QueryIn::Vector(vector)) => (vector, None),
+            Some(QueryIn::Point(id)) => {
+                stored = collection.get(*id).ok_or(ApiError::NoPoint(id.0))?.vector();
+                (&stored, Some(*id))
+            }
+        };
+        let k = self.limit.saturating_add(self.offset);
+        let found = collection.search(vector, Search { k, ef: self.ef, exact: self.exact, except })?;
+        let larger_is_nearer = collection.schema().vectors.metric().larger_is_nearer();
+        let good_enough = |score: f32| match self.threshold {
+            None => true,
+            Some(threshold) => {
+                if larger_is_nearer {
+                    score >= threshold
+                } else {
+                    score <= threshold
+                }
+            }
+        };
+        let wanted = found.into_iter().skip(self.offset).filter(|found| good_enough(found.score));
+        Ok(wanted.map(|found| self.scored(found.point, found.score)).collect())
+    }
+
+    /// Without a query there is no nearness: points come by id, each with score 0.
+    fn in_id_order(&self, collection: &Collection) -> Vec<ScoredPoint> {
+        let points = collection.scroll(PointId(0)).skip(self.offset).take(self.limit);
+        points.map(|point| self.scored(point, 0.0)).collect()
+    }
+
+    fn scored(&self, point: PointView<'_>, score: f32) -> ScoredPoint {
+        let (payload, vector) = (self.wanted.payload(point), self.wanted.vector(point));
+        ScoredPoint { id: point.id(), version: point.version(), score, payload, vector }
+    }
+}

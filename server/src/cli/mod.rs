@@ -1,0 +1,95 @@
+//! The commands of `vicino`.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use tracing::level_filters::LevelFilter;
+use vicino_datasets::{Dataset, Matrix};
+
+use crate::dto::Distance;
+
+mod demo;
+mod load;
+mod picture;
+mod recall;
+mod serve;
+
+/// The environment variable that says how much is logged.
+const LOG_VARIABLE: &str = "VICINO_LOG";
+
+#[derive(Debug, Parser)]
+#[command(name = "vicino", version, about = "Vector search over HTTP, in the form of Qdrant's REST API", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vicino demo                                  search real data, then serve it
+  vicino serve --data ./data                   serve, and keep the data when stopped
+  vicino load fashion-mnist-784-euclidean      upload a data set to a running server
+
+Environment:
+  VICINO_LOG   off, error, warn, info (default), debug or trace; log lines go to stderr";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve collections over HTTP
+    Serve(serve::Serve),
+    /// Build an index over real data, measure its recall, show one query, and serve it
+    Demo(demo::Demo),
+    /// Upload a data set to a running server
+    Load(load::Load),
+}
+
+/// Runs the command line; errors go to stderr.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = start_log().and_then(|()| match cli.command {
+        Command::Serve(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::Load(command) => command.run(),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log() -> anyhow::Result<()> {
+    let level = match std::env::var(LOG_VARIABLE) {
+        Ok(level) => level
+            .parse()
+            .with_context(|| format!("{LOG_VARIABLE}={level}: expected off, error, warn, info, debug or trace"))?,
+        Err(_) => LevelFilter::INFO,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(false)
+        .init();
+    Ok(())
+}
+
+fn open_dataset(name_or_path: &str) -> anyhow::Result<Dataset> {
+    vicino_datasets::open(name_or_path).with_context(|| format!("data set {name_or_path}"))
+}
+
+/// The vectors of `matrix`, each by itself, as requests carry them.
+fn rows(matrix: &Matrix) -> Vec<Vec<f32>> {
+    matrix.to_f32().chunks(matrix.dim()).map(Vec::from).collect()
+}
+
+/// The body that makes a collection for vectors like those of `dataset`: its `vectors`.
+fn vector_params(dataset: &Dataset) -> anyhow::Result<serde_json::Value> {
+    let distance =
+        Distance::of(dataset.metric).with_context(|| format!("the server does not compare by {}", dataset.metric))?;
+    Ok(json!({ "size": dataset.train.dim(), "distance": distance }))
+}

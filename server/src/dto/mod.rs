@@ -1,0 +1,27 @@
+//! The bodies of requests and answers, as Qdrant's REST API writes them (compatibility level [`QDRANT_VERSION`]).
+//!
+//! A field that Qdrant has and this server does not serve yet is an [`Unserved`]; a field that Qdrant does not have is refused by name.
+//! Nothing is ignored silently.
+
+mod collection;
+mod params;
+mod point;
+mod query;
+mod unserved;
+mod vector;
+
+pub use collection::{
+    CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
+    Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
+};
+pub use params::{CallParams, WriteOrdering};
+pub use point::{
+    BatchIn, Count, CountRequest, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record, RetrieveRequest, ScrollPage,
+    ScrollRequest, UpdateMode, UpdateResult, UpdateStatus, Upsert, WithPayload, WithVector,
+};
+pub use query::{QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
+pub use unserved::Unserved;
+pub use vector::{Id, NamedVector, QueryIn, SearchVector, VectorIn};
+
+/// The version of Qdrant's API that is spoken; clients compare it with their own.
+pub const QDRANT_VERSION: &str = "1.19.0";

@@ -1,0 +1,156 @@
+//! Bodies that search.
+
+use serde::{Deserialize, Serialize};
+use vicino_index::PointId;
+use vicino_index::collection::Payload;
+
+use super::{NamedVector, QueryIn, SearchVector, Unserved, WithPayload, WithVector};
+
+/// `POST …/points/query`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryRequest {
+    /// What is searched for; absent: points in the order of ids.
+    #[serde(default)]
+    pub query: Option<QueryIn>,
+    /// Points to return; absent: 10.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Points to leave out before the first.
+    #[serde(default)]
+    pub offset: Option<usize>,
+    /// How far to look.
+    #[serde(default)]
+    pub params: Option<SearchParamsIn>,
+    /// The worst score returned.
+    #[serde(default)]
+    pub score_threshold: Option<f32>,
+    /// Absent: none.
+    #[serde(default)]
+    pub with_payload: Option<WithPayload>,
+    /// Absent: no.
+    #[serde(default)]
+    pub with_vector: Option<WithVector>,
+    /// Which vector; only the default one, "", exists.
+    #[serde(default)]
+    pub using: Option<String>,
+    /// Not served yet.
+    #[serde(default)]
+    pub filter: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub prefetch: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub lookup_from: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
+/// How far to look.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchParamsIn {
+    /// Beam width; absent: [`vicino_index::SearchParams::DEFAULT_EF`].
+    #[serde(default)]
+    pub hnsw_ef: Option<usize>,
+    /// Compare every vector.
+    #[serde(default)]
+    pub exact: Option<bool>,
+    /// Whether to search only what is in the graph: everything is.
+    #[serde(default)]
+    pub indexed_only: Option<bool>,
+    /// Not served yet.
+    #[serde(default)]
+    pub quantization: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub acorn: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub idf: Unserved,
+}
+
+/// `POST …/points/query/batch`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryBatch {
+    /// Answered in this order.
+    pub searches: Vec<QueryRequest>,
+}
+
+/// `POST …/points/search`, which older clients send.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRequest {
+    /// What is searched for.
+    pub vector: SearchVector,
+    /// Points to return.
+    pub limit: usize,
+    /// Points to leave out before the first.
+    #[serde(default)]
+    pub offset: Option<usize>,
+    /// How far to look.
+    #[serde(default)]
+    pub params: Option<SearchParamsIn>,
+    /// The worst score returned.
+    #[serde(default)]
+    pub score_threshold: Option<f32>,
+    /// Absent: none.
+    #[serde(default)]
+    pub with_payload: Option<WithPayload>,
+    /// Absent: no.
+    #[serde(default)]
+    pub with_vector: Option<WithVector>,
+    /// Not served yet.
+    #[serde(default)]
+    pub filter: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
+impl From<SearchRequest> for QueryRequest {
+    fn from(search: SearchRequest) -> Self {
+        let (using, vector) = match search.vector {
+            SearchVector::Default(vector) => (None, vector),
+            SearchVector::Named(NamedVector { name, vector }) => (Some(name), vector),
+        };
+        QueryRequest {
+            query: Some(QueryIn::Vector(vector)),
+            limit: Some(search.limit),
+            offset: search.offset,
+            params: search.params,
+            score_threshold: search.score_threshold,
+            with_payload: search.with_payload,
+            with_vector: search.with_vector,
+            using,
+            ..QueryRequest::default()
+        }
+    }
+}
+
+/// The points found by one query.
+#[derive(Debug, Serialize)]
+pub struct QueryAnswer {
+    /// Nearest first.
+    pub points: Vec<ScoredPoint>,
+}
+
+/// A point found.
+#[derive(Debug, Serialize)]
+pub struct ScoredPoint {
+    /// Its id.
+    pub id: PointId,
+    /// Number of the change that stored it.
+    pub version: u64,
+    /// Its nearness by the collection's distance.
+    pub score: f32,
+    /// Its payload, or the part that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+    /// Its vector, as stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector: Option<Vec<f32>>,
+}

@@ -1,0 +1,8 @@
+//! The server from outside: its routes in-process, the real program over TCP, and the published Python client.
+
+mod client;
+mod process;
+mod program;
+mod python;
+mod refusals;
+mod wire;

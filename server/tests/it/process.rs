@@ -1,0 +1,140 @@
+//! What only the real program shows: signals, restarts, the data folder, the command line.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::program::{Program, VICINO};
+
+fn vicino(arguments: &[&str]) -> Output {
+    Command::new(VICINO).args(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn data_outlive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let program = Program::start(&["--data", data]);
+    let vectors = json!({"size": 2, "distance": "Cosine"});
+    for name in ["kept", "n%C3%A4her%20dran", "dropped"] {
+        assert_eq!(program.call("PUT", &format!("/collections/{name}"), &json!({"vectors": vectors})).0, 200);
+    }
+    let points: Vec<Value> =
+        (1..=100).map(|id| json!({"id": id, "vector": [id, 100 - id], "payload": {"id": id}})).collect();
+    assert_eq!(program.call("PUT", "/collections/kept/points?wait=true", &json!({"points": points})).0, 200);
+    assert_eq!(program.call("POST", "/collections/kept/points/delete", &json!({"points": [50]})).0, 200);
+    assert_eq!(program.call("DELETE", "/collections/dropped", &Value::Null).1["result"], true);
+    let question = json!({"query": [0.5, 0.5], "limit": 5, "with_payload": true, "with_vector": true});
+    let before = program.call("POST", "/collections/kept/points/query", &question).1["result"].take();
+    assert!(program.stop().success());
+
+    let program = Program::start(&["--data", data]);
+    let names = program.call("GET", "/collections", &Value::Null).1["result"].take();
+    assert_eq!(names, json!({"collections": [{"name": "kept"}, {"name": "näher dran"}]}));
+    assert_eq!(program.call("POST", "/collections/kept/points/query", &question).1["result"], before);
+    assert_eq!(
+        program.call("GET", "/collections/kept", &Value::Null).1["result"]["config"]["params"]["vectors"],
+        vectors
+    );
+    assert_eq!(program.call("DELETE", "/collections/n%C3%A4her%20dran", &Value::Null).1["result"], true);
+    let next = program.call("PUT", "/collections/kept/points", &json!({"points": [{"id": 50, "vector": [1, 1]}]}));
+    assert_eq!(next.1["result"]["operation_id"], 3);
+    assert!(program.stop().success());
+
+    let program = Program::start(&["--data", data]);
+    let names = program.call("GET", "/collections", &Value::Null).1["result"].take();
+    assert_eq!(names, json!({"collections": [{"name": "kept"}]}));
+    assert_eq!(program.call("POST", "/collections/kept/points/count", &json!({})).1["result"]["count"], 100);
+}
+
+#[test]
+fn a_damaged_collection_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let program = Program::start(&["--data", data]);
+    program.call("PUT", "/collections/hurt", &json!({"vectors": {"size": 2, "distance": "Dot"}}));
+    program.call(
+        "PUT",
+        "/collections/hurt/points",
+        &json!({"points": [{"id": 1, "vector": [1, 2], "payload": {"a": 1}}]}),
+    );
+    let second = vicino(&["serve", "--port", "0", "--data", data]);
+    assert!(!second.status.success() && stderr(&second).contains("in use by another server"), "{}", stderr(&second));
+    assert!(program.stop().success());
+
+    let points = dir.path().join("collections/hurt/points.jsonl");
+    let text = fs::read_to_string(&points).unwrap();
+    fs::write(&points, text.replace("{\"a\":1}", "{\"a\":2}")).unwrap();
+    let refused = vicino(&["serve", "--port", "0", "--data", data]);
+    let words = stderr(&refused);
+    assert!(!refused.status.success() && words.contains("collection `hurt`") && words.contains("checksum"), "{words}");
+    fs::write(&points, text).unwrap();
+    fs::create_dir(dir.path().join("collections/not a name")).unwrap();
+    let words = stderr(&vicino(&["serve", "--port", "0", "--data", data]));
+    assert!(words.contains("not a collection's folder"), "{words}");
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let program = Program::start(&[]);
+    let port = program.address.rsplit(':').next().unwrap();
+    let output = vicino(&["serve", "--port", port]);
+    assert!(!output.status.success());
+    let words = stderr(&output);
+    assert!(words.contains(&format!("port {port}")) && words.contains("--port"), "{words}");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let program = Program::start(&["--timeout", "1"]);
+    let head = "POST /collections/c/points/count HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: application/json";
+    let answer = program.send(&format!("{head}\r\nContent-Length: 10\r\n\r\n{{"));
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("no answer within 1 s"), "{answer}");
+}
+
+#[test]
+fn help_shows_examples_and_wrong_settings_are_refused() {
+    for arguments in [&["--help"][..], &["serve", "--help"], &["load", "--help"], &["demo", "--help"]] {
+        let output = vicino(arguments);
+        assert!(
+            output.status.success() && String::from_utf8_lossy(&output.stdout).contains("Examples:"),
+            "{arguments:?}"
+        );
+    }
+    assert!(stderr(&vicino(&["serve", "--port", "70000"])).contains("70000"));
+    let output = Command::new(VICINO).args(["serve", "--port", "0"]).env("VICINO_LOG", "loud").output().unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("VICINO_LOG=loud"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_demo_finds_nearly_all_neighbours() {
+    let output = vicino(&["demo", "--no-serve"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    let recall = text
+        .split("recall@10 ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .and_then(|value| value.parse::<f64>().ok());
+    // Exact ties at the tenth place are counted by id, so even a perfect search may stay a little below 1.
+    assert!(recall.is_some_and(|recall| recall >= 0.95), "{text}");
+    assert!(text.contains("graph sound") && text.contains("0 unreachable"), "{text}");
+}
+
+#[test]
+fn a_data_set_is_loaded_over_http() {
+    let program = Program::start(&[]);
+    let url = format!("http://{}", program.address);
+    let output = vicino(&["load", "digits-64-euclidean", "--url", &url, "--collection", "digits", "--check-recall"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("recall@10 "), "{text}{}", stderr(&output));
+    assert_eq!(program.call("POST", "/collections/digits/points/count", &json!({})).1["result"]["count"], 1597);
+    let refused = vicino(&["load", "digits-64-euclidean", "--url", "http://127.0.0.1:1"]);
+    assert!(!refused.status.success() && stderr(&refused).contains("vicino serve"), "{}", stderr(&refused));
+    assert!(program.stop().success());
+}

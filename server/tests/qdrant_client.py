@@ -1,0 +1,143 @@
+"""The published Python client against a running server, compared with the client's own in-memory mode.
+
+    python3 -P qdrant_client.py http://127.0.0.1:6333 [seed]
+
+Every call is made twice, over HTTP and in memory, and both answers must be the same. Collections named `py-*` are made and removed.
+"""
+
+import random
+import sys
+import warnings
+
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+DIM = 6
+PAYLOADS = [None, {}, {"n": 1}, {"a": {"b": [1, 2.5, None]}, "text": "über"}, {"n": 2, "big": 2**63, "pi": 3.141592653589793}]
+
+
+def near(a, b, tolerance=1e-4):
+    return abs(a - b) <= tolerance * (1 + abs(a))
+
+
+def same_points(ours, theirs, what, scored=False):
+    """Equal points in equal order; if `scored`, equal scores alone."""
+    assert len(ours) == len(theirs), f"{what}: {len(ours)} points, not {len(theirs)}"
+    if scored:
+        assert all(near(a.score, b.score) for a, b in zip(ours, theirs)), f"{what}: {ours} is not {theirs}"
+        return
+    for a, b in zip(ours, theirs):
+        assert a.id == b.id, f"{what}: {a} is not {b}"
+        assert (a.payload or {}) == (b.payload or {}), f"{what}: {a} is not {b}"
+        assert (a.vector is None) == (b.vector is None), f"{what}: {a} is not {b}"
+        assert all(near(x, y, 1e-3) for x, y in zip(a.vector or [], b.vector or [])), f"{what}: {a} is not {b}"
+
+
+def run(server, distance, chance):
+    name = f"py-{distance.value}"
+    memory = QdrantClient(":memory:")
+    both = (server, memory)
+    params = models.VectorParams(size=DIM, distance=distance)
+    server.delete_collection(name)
+    for client in both:
+        assert not client.collection_exists(name)
+        assert client.create_collection(name, vectors_config=params)
+        assert client.collection_exists(name)
+        assert name in [collection.name for collection in client.get_collections().collections]
+    info = server.get_collection(name)
+    assert info.config.params.vectors == params, info
+    assert info.points_count == 0 and info.status == models.CollectionStatus.GREEN, info
+
+    def vector():
+        return [chance.uniform(-1, 1) for _ in range(DIM)]
+
+    for _ in range(12):
+        points = [
+            models.PointStruct(id=chance.randrange(300), vector=vector(), payload=chance.choice(PAYLOADS)) for _ in range(40)
+        ]
+        gone = [chance.randrange(300) for _ in range(10)]
+        batch_ids = chance.sample(range(300), 5)
+        batch = models.Batch(ids=batch_ids, vectors=[vector() for _ in batch_ids], payloads=[{"from": "batch"} for _ in batch_ids])
+        for client in both:
+            assert client.upsert(name, points).status == models.UpdateStatus.COMPLETED
+            assert client.delete(name, points_selector=gone).status == models.UpdateStatus.COMPLETED
+            assert client.upsert(name, batch).status == models.UpdateStatus.COMPLETED
+        ours, theirs = (client.count(name).count for client in both)
+        assert ours == theirs, f"count: {ours} is not {theirs}"
+
+        ids = [chance.randrange(300) for _ in range(20)]
+        unique = list(dict.fromkeys(ids))
+        same_points(*(client.retrieve(name, unique, with_vectors=True) for client in both), "retrieve")
+
+        offset = None
+        while True:
+            pages = [client.scroll(name, limit=37, offset=offset, with_vectors=True) for client in both]
+            same_points(pages[0][0], pages[1][0], "scroll")
+            assert pages[0][1] == pages[1][1], pages
+            offset = pages[0][1]
+            if offset is None:
+                break
+
+        stored = pages[0][0][0].id
+        for query in (vector(), models.NearestQuery(nearest=vector()), stored):
+            for settings in (
+                {},
+                {"limit": 1000},
+                {"limit": 7, "offset": 5},
+                {"with_payload": False, "search_params": models.SearchParams(exact=True)},
+                {"with_payload": ["n"], "search_params": models.SearchParams(hnsw_ef=32)},
+                {"with_payload": models.PayloadSelectorExclude(exclude=["n", "a.b"]), "with_vectors": True},
+                {"score_threshold": 0.3},
+            ):
+                answers = [client.query_points(name, query, **settings).points for client in both]
+                what = f"{distance} query {query} {settings}"
+                same_points(*answers, what, scored=True)
+                # Points must be the same where no neighbour in the order, which may lie beyond either end, is as near.
+                scores = [point.score for point in answers[1]]
+                clear = [i for i in range(1, len(scores) - 1) if min(abs(scores[i] - scores[j]) for j in (i - 1, i + 1)) > 1e-3]
+                same_points(*([answer[i] for i in clear] for answer in answers), what)
+        requests = [models.QueryRequest(query=vector(), limit=3, with_payload=True) for _ in range(3)]
+        for ours, theirs in zip(*(client.query_batch_points(name, requests) for client in both)):
+            same_points(ours.points, theirs.points, "batch", scored=True)
+    same_points(server.query_points(name, limit=5).points, memory.query_points(name, limit=5).points, "no query")
+    assert server.get_collection(name).points_count == memory.count(name).count
+
+
+def refusals(server):
+    name = "py-refusals"
+    server.delete_collection(name)
+    params = models.VectorParams(size=DIM, distance=models.Distance.DOT)
+    assert server.create_collection(name, vectors_config=params)
+    point = models.PointStruct(id=1, vector=[1.0])
+    for status, call in [
+        (409, lambda: server.create_collection(name, vectors_config=params)),
+        (400, lambda: server.upsert(name, [point])),
+        (404, lambda: server.query_points("py-nowhere", [1.0] * DIM)),
+        (422, lambda: server.query_points(name, [1.0] * DIM, limit=0)),
+        (400, lambda: server.query_points(name, [1.0] * DIM, query_filter=models.Filter(must=[]))),
+    ]:
+        try:
+            call()
+        except UnexpectedResponse as error:
+            assert error.status_code == status, error
+        else:
+            raise AssertionError(f"expected status {status}")
+    assert server.count(name).count == 0
+    assert server.delete_collection(name)
+
+
+def main():
+    url, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    print(f"seed {seed}")
+    # The memory mode says that it is exact whatever is asked for; that is why it is the oracle.
+    warnings.filterwarnings("ignore", message="Local mode performs exact")
+    server = QdrantClient(url)
+    assert server.info().version.startswith("1.19.")
+    for distance in models.Distance:
+        run(server, distance, random.Random(seed))
+        assert server.delete_collection(f"py-{distance.value}")
+    refusals(server)
+    print("same answers")
+
+
+main()
