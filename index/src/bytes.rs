@@ -25,7 +25,10 @@ enum Memory {
     Empty,
     Owned(MmapMut),
     /// `len · size_of::<T>()` bytes of the file from `offset`, which is aligned for any `T` by the file format.
-    Mapped { file: Arc<MappedFile>, offset: usize },
+    Mapped {
+        file: Arc<MappedFile>,
+        offset: usize,
+    },
 }
 
 impl<T> Default for Array<T> {

@@ -107,12 +107,19 @@ impl Flat {
             answers
         };
         let tasks = (0..queries.len().div_ceil(TASK_QUERIES)).into_par_iter();
-        let answers: Result<Vec<_>, _> = threads::run(threads, || tasks.map(|task| answer(task * TASK_QUERIES)).collect());
+        let answers: Result<Vec<_>, _> =
+            threads::run(threads, || tasks.map(|task| answer(task * TASK_QUERIES)).collect());
         Ok(answers?.into_iter().flatten().collect())
     }
 
     /// Puts every row within `radius` (an engine distance, inclusive) into `hits`, nearest first.
-    pub fn range(&self, query: VectorRef<'_>, radius: f32, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<(), SearchError> {
+    pub fn range(
+        &self,
+        query: VectorRef<'_>,
+        radius: f32,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), SearchError> {
         hits.clear();
         if radius.is_nan() {
             return Err(SearchError::Radius { found: radius });

@@ -112,7 +112,11 @@ impl Hnsw {
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
     ) -> Result<SearchStats, VectorError> {
-        let field = Field { space: rows.view(), links: self.graph.links.view(), query: rows.encode(query, &mut scratch.query)? };
+        let field = Field {
+            space: rows.view(),
+            links: self.graph.links.view(),
+            query: rows.encode(query, &mut scratch.query)?,
+        };
         let walk = &mut scratch.walk;
         walk.reset();
         let Some(entry) = self.graph.entry else { return Ok(SearchStats::default()) };

@@ -9,7 +9,7 @@ pub struct HnswParams {
     pub m0: usize,
     /// Beam width while building: how many candidates a new node's links are chosen from.
     pub ef_construction: usize,
-    /// Fill lists up with the nearest hidden candidates (`keepPrunedConnections` of algorithm 4).
+    /// Fill short lists, up to 5/4 · `m`, with the nearest hidden candidates (`keepPrunedConnections` of algorithm 4).
     pub keep_pruned: bool,
     /// Draws the levels; the same seed and rows give the same graph.
     pub seed: u64,

@@ -20,7 +20,7 @@ use crate::vectors::dense::DenseView;
 use super::Graph;
 use super::level::level;
 use super::search::{Field, Walk};
-use super::select::{Chosen, Selection};
+use super::select::{Chosen, Selection, fill};
 
 /// A batch is at most this part of the rows linked before it.
 const BATCH_PART: usize = 64;
@@ -135,13 +135,7 @@ impl Graph {
     }
 
     /// Chooses the links of `slot` on each of its levels, in the graph as it is.
-    fn plan<T: Component>(
-        &self,
-        space: DenseView<'_, T>,
-        params: &HnswParams,
-        slot: u32,
-        worker: &mut Worker,
-    ) -> Plan {
+    fn plan<T: Component>(&self, space: DenseView<'_, T>, params: &HnswParams, slot: u32, worker: &mut Worker) -> Plan {
         let links = self.links.view();
         let mut lists = vec![Chosen::default(); links.level(slot) + 1];
         let Some(entry) = self.entry else { return Plan::Node(lists) };
@@ -152,11 +146,12 @@ impl Graph {
             worker.walk.beam(field, from, params.ef_construction, level, |_| ());
             let candidates = worker.walk.pool.candidates();
             from = candidates[0];
-            if level == 0 && let Some(copy) = find_copy(space, slot, candidates) {
+            if level == 0
+                && let Some(copy) = find_copy(space, slot, candidates)
+            {
                 return Plan::Twin(copy);
             }
-            lists[level] =
-                worker.selection.choose(space, candidates.iter().copied(), params.m, params.keep_pruned);
+            lists[level] = worker.selection.choose(space, candidates.iter().copied(), params.m, fill(params));
         }
         Plan::Node(lists)
     }
@@ -176,9 +171,7 @@ impl Graph {
             let (target, level) = (group[0].0, group[0].1 as usize);
             let new = group.iter().map(|&(_, _, candidate)| candidate);
             let (list, kept, capacity) = (links.list(target, level), links.kept(target, level), links.capacity(level));
-            workers.with(|worker| {
-                worker.selection.add(space, target, list, kept, new, capacity, params.keep_pruned)
-            })
+            workers.with(|worker| worker.selection.add(space, target, list, kept, new, capacity, fill(params)))
         };
         let remade: Vec<Chosen> = groups.par_iter().with_min_len(TASK_ROWS).map(remake).collect();
         for (group, chosen) in groups.iter().zip(&remade) {

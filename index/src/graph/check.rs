@@ -167,7 +167,7 @@ impl Graph {
                 }
             }
         }
-        let words = [&links.level0, &links.upper, &links.twins].into_iter().flat_map(|array| array.as_slice());
+        let words = [&links.level0, &links.upper, &links.twins].into_iter().flat_map(crate::bytes::Array::as_slice);
         match words.copied().find(|&slot| slot != NONE && slot as usize >= nodes) {
             Some(target) => Err(GraphFault::Shape { what: "a link", expected: nodes, found: target as usize }),
             None => Ok(()),

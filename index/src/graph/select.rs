@@ -1,12 +1,14 @@
 //! Neighbour selection: which candidates become links.
 //!
 //! Algorithm 4 of Malkov & Yashunin (arXiv:1603.09320). A candidate is *kept* when it is nearer to the base than to every one kept
-//! before it, so links spread out in direction; the others are hidden behind a kept one. With `keep_pruned` the room that is left is
-//! filled with the nearest hidden ones. `extend_candidates` is off: the beam of a build already reaches past the neighbours' lists.
+//! before it, so links spread out in direction; the others are hidden behind a kept one. With `keep_pruned` a short list is filled
+//! with the nearest hidden ones, up to 5/4 · m ([`fill`]). `extend_candidates` is off: the beam of a build already reaches past the
+//! neighbours' lists.
 //!
 //! A candidate as near to a kept one as to the base counts as hidden: of several rows at one place only one is linked.
 //! Invariant: the kept come first, both parts sorted by distance; no self link, no repetition if the input has none.
 
+use crate::params::HnswParams;
 use crate::pool::Candidate;
 use crate::spec::Component;
 use crate::vectors::dense::DenseView;
@@ -27,6 +29,15 @@ pub(crate) struct Chosen {
     pub(crate) kept: usize,
 }
 
+/// Up to how many links a list is filled with hidden candidates.
+///
+/// Filling costs distances at every hop and saves hops. Distances per query at recall@10 .95 and .99, m 16, ef_construction 200,
+/// lists filled up to m, 5/4 · m and m0 = 2 · m: Fashion-MNIST 268, 258, 280 and 405, 405, 397; 384-d WordNet 604, 590, 588 and
+/// 1300, 1330, 1370. In between, the cheapest beam still spans low recalls and no node is starved of links to it.
+pub(crate) fn fill(params: &HnswParams) -> usize {
+    if params.keep_pruned { params.m + params.m / 4 } else { 0 }
+}
+
 /// Distances are computed this many at a time: mostly one of the nearest kept candidates hides a candidate.
 const CHUNK: usize = 4;
 
@@ -38,7 +49,7 @@ impl Selection {
         space: DenseView<'_, T>,
         candidates: impl Iterator<Item = Candidate>,
         capacity: usize,
-        keep_pruned: bool,
+        fill: usize,
     ) -> Chosen {
         self.clear();
         for candidate in candidates {
@@ -52,7 +63,7 @@ impl Selection {
                 self.slots.push(candidate.slot());
             }
         }
-        self.finish(capacity, keep_pruned)
+        self.finish(fill.min(capacity))
     }
 
     /// Adds `new` candidates, with their distances to the base, to a list chosen before: `list[..kept]` are known not to hide one
@@ -67,7 +78,7 @@ impl Selection {
         kept: usize,
         new: impl Iterator<Item = Candidate>,
         capacity: usize,
-        keep_pruned: bool,
+        fill: usize,
     ) -> Chosen {
         self.clear();
         self.distances.resize(list.len(), 0.0);
@@ -80,7 +91,7 @@ impl Selection {
         }
         self.kept.truncate(capacity);
         self.hidden.sort_unstable();
-        self.finish(capacity, keep_pruned)
+        self.finish(fill.min(capacity))
     }
 
     fn clear(&mut self) {
@@ -126,11 +137,10 @@ impl Selection {
         kept.insert(at, candidate);
     }
 
-    fn finish(&mut self, capacity: usize, keep_pruned: bool) -> Chosen {
+    /// The kept, and behind them the nearest hidden while there are fewer than `fill` links.
+    fn finish(&mut self, fill: usize) -> Chosen {
         let mut links = self.kept.clone();
-        if keep_pruned {
-            links.extend(self.hidden.iter().take(capacity - self.kept.len()));
-        }
+        links.extend(self.hidden.iter().take(fill.saturating_sub(links.len())));
         Chosen { links, kept: self.kept.len() }
     }
 }
