@@ -122,7 +122,7 @@ fn measure(collection: &Collection, dataset: &mut Dataset, queries: &[Vec<f32>])
 fn show(collection: &Collection, dataset: &Dataset, queries: &[Vec<f32>]) -> anyhow::Result<()> {
     let Some(query) = queries.first() else { return Ok(()) };
     let found = collection.search(query, Search::new(SHOWN))?;
-    println!("\nnearest to the first query (with their {}):", dataset.metric);
+    println!("\nnearest to the first query, by {}:", dataset.metric);
     for found in &found {
         println!("  point {:<8} {:.4}", found.point.id(), found.score);
     }

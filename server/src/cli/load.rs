@@ -3,6 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vicino_datasets::Dataset;
@@ -127,6 +128,9 @@ fn progress(what: &'static str, of: usize) -> ProgressBar {
     ProgressBar::new(of as u64).with_style(style).with_message(what)
 }
 
+/// What stays as it is in the path of a URL.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// One collection of a running server.
 struct Server {
     agent: ureq::Agent,
@@ -135,7 +139,7 @@ struct Server {
 
 impl Server {
     fn new(url: &str, collection: &str) -> Self {
-        let name = percent_encoding::utf8_percent_encode(collection, percent_encoding::NON_ALPHANUMERIC);
+        let name = utf8_percent_encode(collection, ENCODED);
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         Server { agent, collection: format!("{}/collections/{name}", url.trim_end_matches('/')) }
     }
