@@ -46,5 +46,5 @@ pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStat
 pub use query::{BuildError, ExtendError, Hit, SearchError};
 pub use rows::{RaggedRows, Rows, VectorRef};
 pub use scratch::Scratch;
-pub use storage::format::{OpenError, SaveError};
 pub use spec::{SpecError, VectorError, VectorSpec};
+pub use storage::format::{OpenError, SaveError};

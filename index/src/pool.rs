@@ -69,11 +69,7 @@ impl Pool {
     /// What a candidate must be below to enter.
     #[inline(always)]
     pub(crate) fn bound(&self) -> f32 {
-        if self.entries.len() < self.capacity {
-            f32::INFINITY
-        } else {
-            self.entries[self.entries.len() - 1].distance()
-        }
+        if self.entries.len() < self.capacity { f32::INFINITY } else { self.entries[self.entries.len() - 1].distance() }
     }
 
     /// Takes `candidate` in if it is among the nearest; returns what has no place: the one pushed out, or `candidate` itself.

@@ -28,7 +28,9 @@ pub enum SpecError {
         found: usize,
     },
     /// Hamming is for bits, and bits for Hamming alone.
-    #[error("metric {metric} does not compare {element} vectors; hamming goes with bits, every other metric with f32, f16, u8, i8")]
+    #[error(
+        "metric {metric} does not compare {element} vectors; hamming goes with bits, every other metric with f32, f16, u8, i8"
+    )]
     Metric {
         /// The metric asked for.
         metric: Metric,
@@ -168,7 +170,11 @@ impl VectorSpec {
         Ok(())
     }
 
-    fn encode_from<T: Component>(&self, values: impl Iterator<Item = f32> + Clone, out: &mut [T]) -> Result<(), VectorError> {
+    fn encode_from<T: Component>(
+        &self,
+        values: impl Iterator<Item = f32> + Clone,
+        out: &mut [T],
+    ) -> Result<(), VectorError> {
         let norm = values.clone().map(|x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         let scaled = self.normalises() && norm > 0.0 && norm.is_finite();
         if !scaled && norm > Self::MAX_NORM && norm.is_finite() {

@@ -176,7 +176,8 @@ fn write_file(path: &Path, sections: &[(Section, &[u8])]) -> io::Result<()> {
         end = offset + bytes.len();
     }
     let count = sections.len() as u32;
-    let mut header = Header { magic: MAGIC, version: VERSION, sections: count, file_len: end as u64, ..Zeroable::zeroed() };
+    let mut header =
+        Header { magic: MAGIC, version: VERSION, sections: count, file_len: end as u64, ..Zeroable::zeroed() };
     header.checksum = checksum(header, &table);
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     file.write_all(bytemuck::bytes_of(&header))?;
@@ -279,7 +280,8 @@ impl IndexFile {
     pub(crate) fn array<T: Pod>(&self, section: Section) -> Result<crate::bytes::Array<T>, OpenError> {
         let entry = self.entry(section)?;
         if !entry.len.is_multiple_of(size_of::<T>() as u64) {
-            return Err(self.corrupt(entry, format!("{} bytes are no whole number of elements of {}", entry.len, size_of::<T>())));
+            return Err(self
+                .corrupt(entry, format!("{} bytes are no whole number of elements of {}", entry.len, size_of::<T>())));
         }
         let (offset, len) = (entry.offset as usize, entry.len as usize / size_of::<T>());
         Ok(crate::bytes::Array::mapped(self.file.clone(), offset, len))
