@@ -48,3 +48,8 @@ pub use rows::{RaggedRows, Rows, VectorRef};
 pub use scratch::Scratch;
 pub use spec::{SpecError, VectorError, VectorSpec};
 pub use storage::format::{OpenError, SaveError};
+
+/// The README's program, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -1,6 +1,6 @@
 //! What one vector must be: dimension, metric, element type. A vector is checked against it once, when it comes in.
 //!
-//! Behind [`VectorSpec::encode`] nothing checks again: every stored word is finite, of the right type, and small enough that
+//! Nothing behind that looks again: every stored word is finite, of the right type, and small enough that
 //! no distance overflows to infinity or becomes NaN.
 
 use half::f16;
@@ -129,7 +129,7 @@ impl VectorSpec {
         self.metric == Metric::Cosine && matches!(self.element, ElementType::F32 | ElementType::F16)
     }
 
-    /// Checks `vector` as [`encode`](VectorSpec::encode) would, and keeps nothing.
+    /// Checks `vector` as storing it would, and keeps nothing.
     pub fn check(&self, vector: VectorRef<'_>) -> Result<(), VectorError> {
         match self.element {
             ElementType::F32 => self.encode(vector, &mut vec![0.0_f32; self.words()]),
