@@ -12,10 +12,11 @@
 //! ```text
 //! matrix  dataset            rows of one element type; rows, queries, metric and truth
 //! truth  digits              exact neighbours; the set that is always there
-//! formats/{…}                one file each: npy, IDX
-//! folder                     a data set as a folder of files, read and written
+//! formats/{…}                one file each: npy, HDF5, fvecs, fbin, IDX, JSON lines
+//! folder  text               a data set as a folder of files, read and written; one of texts
 //! cache  open                where data sets lie, and finding them by name or path
 //! random                     numbers that are the same for a seed for ever
+//! synthetic                  made-up vectors of known structure
 //! registry                   the public sets known by name
 //! fetch/{…}                  getting them: over HTTP or out of packages, verified, made into folders
 //! ```
@@ -27,6 +28,8 @@ pub mod fetch;
 pub mod folder;
 pub mod formats;
 pub mod registry;
+pub mod synthetic;
+pub mod text;
 
 mod dataset;
 mod digits;

@@ -24,6 +24,23 @@ impl Random {
         ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 
+    /// A number from −1 to 1, evenly.
+    fn between_ones(&mut self) -> f64 {
+        let unit = (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64);
+        2.0 * unit - 1.0
+    }
+
+    /// A normal number of mean 0 and variance 1 (Marsaglia's polar method). The logarithm is `libm`'s: the platforms' own differ.
+    pub(crate) fn normal(&mut self) -> f64 {
+        loop {
+            let (x, y) = (self.between_ones(), self.between_ones());
+            let square = x * x + y * y;
+            if square > 0.0 && square < 1.0 {
+                return x * (-2.0 * libm::log(square) / square).sqrt();
+            }
+        }
+    }
+
     /// The numbers `0..count` in random order.
     pub(crate) fn shuffled(&mut self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();

@@ -1,9 +1,10 @@
 //! `datasets info`: shape, type, metric, hash, and what the numbers are like.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use serde_json::json;
-use vicino_datasets::Matrix;
+use vicino_datasets::{DatasetError, Matrix, text};
 
 /// Show what a data set holds
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,10 @@ struct Summary {
 
 impl Args {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let dataset = vicino_datasets::open(&self.dataset)?;
+        let dataset = match vicino_datasets::open(&self.dataset) {
+            Err(DatasetError::Text { path }) => return self.texts(&path),
+            opened => opened?,
+        };
         let (train, test) = (Summary::of(&dataset.train), Summary::of(&dataset.test));
         let truth_k = dataset.truth.as_ref().map(|truth| truth.k);
         if self.json {
@@ -53,6 +57,26 @@ impl Args {
             format!("truth   {truth}"),
             format!("train   {}", train.line()),
             format!("test    {}\n", test.line()),
+        ];
+        Ok(super::print(&lines.join("\n"))?)
+    }
+}
+
+impl Args {
+    fn texts(&self, folder: &Path) -> anyhow::Result<()> {
+        let texts = text::read(folder)?;
+        let judged = texts.judgments.iter().map(|(split, judgments)| (split.as_str(), judgments.len()));
+        if self.json {
+            let judgments: BTreeMap<_, _> = judged.collect();
+            return super::print_json(
+                &json!({ "documents": texts.documents.len(), "queries": texts.queries.len(), "judgments": judgments }),
+            );
+        }
+        let judged: Vec<_> = judged.map(|(split, count)| format!("{count} ({split})")).collect();
+        let lines = [
+            format!("documents  {}", texts.documents.len()),
+            format!("queries    {}", texts.queries.len()),
+            format!("judgments  {}\n", judged.join(", ")),
         ];
         Ok(super::print(&lines.join("\n"))?)
     }

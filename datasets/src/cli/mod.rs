@@ -2,10 +2,12 @@
 //!
 //! Results go to standard output, as tables for people or with `--json` for programs; progress and errors to standard error.
 
+mod convert;
 mod fetch;
 mod info;
 mod list;
 mod progress;
+mod synth;
 mod truth;
 
 use std::io::{self, ErrorKind, Write};
@@ -17,9 +19,11 @@ Examples:
   datasets list
   datasets fetch fashion-mnist-784-euclidean
   datasets info fashion-mnist-784-euclidean
+  datasets convert base.fvecs train.npy
   datasets truth my-vectors --k 100
+  datasets synth clustered --rows 100000 --dim 64 --out clusters-64-euclidean
 
-A data set is named, or is the path of a folder with train.npy and test.npy. Names are looked for in $VICINO_DATA and in the
+A data set is named, or is the path of a folder with train.npy and test.npy, or of an ann-benchmarks HDF5 file. Names are looked for in $VICINO_DATA and in the
 user's cache folder; what is fetched goes to the first of them that can be written to.";
 
 /// Public nearest-neighbour data sets: fetch them, look at them, find their exact answers.
@@ -35,7 +39,9 @@ enum Command {
     List(list::Args),
     Fetch(fetch::Args),
     Info(info::Args),
+    Convert(convert::Args),
     Truth(truth::Args),
+    Synth(synth::Args),
 }
 
 impl Cli {
@@ -44,7 +50,9 @@ impl Cli {
             Command::List(args) => args.run(),
             Command::Fetch(args) => args.run(),
             Command::Info(args) => args.run(),
+            Command::Convert(args) => args.run(),
             Command::Truth(args) => args.run(),
+            Command::Synth(args) => args.run(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, ensure};
 use vicino_datasets::cache::Folders;
 use vicino_datasets::{folder, locate, truth};
 
@@ -31,8 +32,12 @@ impl Args {
         let dataset = vicino_datasets::open(&self.dataset)?;
         let out = match &self.out {
             Some(out) => out.clone(),
-            None => locate(&Folders::from_environment(), &self.dataset)?,
+            None => {
+                locate(&Folders::from_environment(), &self.dataset).context("no folder to write to; --out names one")?
+            }
         };
+        let writes_beside = self.out.is_some() || out.is_dir();
+        ensure!(writes_beside, "{} is a file: --out names the folder to write to", out.display());
         let bar = Bar::new();
         let found = truth(&dataset, self.k, self.threads, Some(&|done, total| bar.queries(done, total)))?;
         drop(bar);

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use vicino_index::Metric;
 
-use super::{Event, Progress};
-use crate::dataset::{Dataset, Mismatch};
+use super::{Event, Progress, unpack};
+use crate::dataset::{Dataset, Mismatch, Truth};
 use crate::digits::digits;
 use crate::folder::{self, Provenance};
-use crate::formats::{FormatError, idx, npy};
+use crate::formats::{FormatError, Ids, hdf5, idx, npy, vecs};
 use crate::matrix::Matrix;
 use crate::random::Random;
 use crate::registry::{Contents, Entry, Layout, Source};
+use crate::text;
 use crate::truth::{TruthError, truth};
 
 /// Neighbours per query where the source has none: as many as ann-benchmarks gives.
@@ -40,8 +41,24 @@ pub enum AssembleError {
     /// The exact neighbours cannot be found.
     #[error("exact neighbours")]
     Truth(#[from] TruthError),
-    /// A file cannot be moved.
-    #[error("{path}: cannot move a file there")]
+    /// An archive cannot be read.
+    #[error("{path}: cannot unpack")]
+    Archive {
+        /// Which archive.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An archive lacks a file.
+    #[error("{path}: expected a file `{file}`, found none")]
+    Missing {
+        /// Which archive.
+        path: PathBuf,
+        /// The end of the file's name.
+        file: String,
+    },
+    /// A file cannot be put in its place.
+    #[error("{path}: cannot put a file there")]
     Move {
         /// Where to.
         path: PathBuf,
@@ -58,24 +75,39 @@ pub(super) fn assemble(
     into: &Path,
     progress: Progress<'_>,
 ) -> Result<(), AssembleError> {
-    let Contents::Vectors { rows, queries, dim, metric } = entry.contents else {
-        return keep(files, into);
-    };
-    let mut dataset = vectors(entry.name, metric, source.layout, files)?;
-    let shape = |rows, queries, dim| format!("{rows} rows and {queries} queries of {dim}");
-    let found = (dataset.train.len(), dataset.test.len(), dataset.train.dim());
-    if found != (rows, queries, dim) {
-        return Err(AssembleError::Shape {
-            expected: shape(rows, queries, dim),
-            found: shape(found.0, found.1, found.2),
-        });
+    match entry.contents {
+        Contents::Vectors { rows, queries, dim, metric } => {
+            let dataset = vectors(entry.name, metric, source.layout, files)?;
+            let found = (dataset.train.len(), dataset.test.len(), dataset.train.dim(), dataset.metric);
+            expect((rows, queries, dim, metric), found, |(rows, queries, dim, metric)| {
+                format!("{rows} rows and {queries} queries of {dim}, {metric}")
+            })?;
+            let provenance =
+                Provenance { source: Some(source.origin.to_string()), licence: Some(entry.licence.into()) };
+            Ok(folder::write(into, &with_truth(dataset, progress)?, &provenance)?)
+        }
+        Contents::Text { documents } => {
+            files.iter().try_for_each(|archive| unpack::zip(archive, into))?;
+            expect(documents, text::read(into)?.documents.len(), |documents| format!("{documents} documents"))
+        }
+        Contents::Model => keep(files, into),
     }
+}
+
+/// Errors unless the shape found is the one known.
+fn expect<T: PartialEq>(expected: T, found: T, describe: impl Fn(T) -> String) -> Result<(), AssembleError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(AssembleError::Shape { expected: describe(expected), found: describe(found) })
+}
+
+fn with_truth(mut dataset: Dataset, progress: Progress<'_>) -> Result<Dataset, AssembleError> {
     if dataset.truth.is_none() {
         let report = |done, total| progress(Event::Truth { done, total });
         dataset.truth = Some(truth(&dataset, TRUTH_K, 0, Some(&report))?);
     }
-    let provenance = Provenance { source: Some(source.origin.to_string()), licence: Some(entry.licence.into()) };
-    Ok(folder::write(into, &dataset, &provenance)?)
+    Ok(dataset)
 }
 
 fn vectors(name: &str, metric: Metric, layout: Layout, files: &[PathBuf]) -> Result<Dataset, AssembleError> {
@@ -90,9 +122,22 @@ fn vectors(name: &str, metric: Metric, layout: Layout, files: &[PathBuf]) -> Res
             let select = |rows: &[usize]| all.select(rows.iter().copied());
             Dataset::new(name, metric, select(train), select(test), None)?
         }
+        (Layout::Hdf5, [file]) => {
+            let hdf5::Contents { metric, train, test, truth } = hdf5::read(file)?;
+            Dataset::new(name, metric, train, test, truth)?
+        }
+        (Layout::Texmex, [archive]) => texmex(name, metric, archive)?,
         _ => unreachable!("{layout:?} of {} files for vectors: the registry's tests rule it out", files.len()),
     };
     Ok(dataset)
+}
+
+fn texmex(name: &str, metric: Metric, archive: &Path) -> Result<Dataset, AssembleError> {
+    let [train, test, truth] = unpack::tar_gz(archive, ["base.fvecs", "query.fvecs", "groundtruth.ivecs"])?;
+    let floats = |path: &PathBuf| -> Result<Matrix, FormatError> { vecs::read_floats(path)?.into_vectors(path) };
+    let Ids { k, ids } = vecs::read_ids(&truth)?.into_ids(&truth)?;
+    let truth = Truth { k, neighbors: ids, distances: None };
+    Ok(Dataset::new(name, metric, floats(&train)?, floats(&test)?, Some(truth))?)
 }
 
 /// Keeps the files as they are.

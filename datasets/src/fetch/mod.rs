@@ -7,6 +7,7 @@ mod assemble;
 mod checksum;
 mod http;
 mod package;
+mod unpack;
 
 use std::fs::{self, File};
 use std::io;

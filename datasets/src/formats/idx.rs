@@ -69,17 +69,14 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Table, FormatError> {
 }
 
 /// Writes a plain file of two dimensions. Bytes and 32-bit floats only.
-pub fn write(path: &Path, table: &Table) -> Result<(), FormatError> {
-    let unfit = |found: &str| Err(FormatError::unexpected(path, "numbers for IDX", "u8, i8 or f32", found));
-    let matrix = match table {
-        Table::Vectors(matrix) => matrix,
-        Table::Ids(_) => return unfit("row numbers"),
-    };
+pub fn write(path: &Path, matrix: &Matrix) -> Result<(), FormatError> {
     let kind = match matrix.values() {
         Values::U8(_) => U8,
         Values::I8(_) => I8,
         Values::F32(_) => F32,
-        Values::F16(_) | Values::Bits(_) => return unfit(matrix.element().name()),
+        Values::F16(_) | Values::Bits(_) => {
+            return Err(FormatError::unexpected(path, "numbers for IDX", "u8, i8 or f32", matrix.element()));
+        }
     };
     let mut header = vec![0, 0, kind, 2];
     for size in [matrix.len(), matrix.dim()] {

@@ -23,10 +23,6 @@ impl Input {
         Ok(Input { path: path.into(), reader: BufReader::new(file), left })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Bytes not yet read.
     pub(crate) fn left(&self) -> u64 {
         self.left
@@ -46,13 +42,8 @@ impl Input {
 
     /// The next `count` numbers. Checked against the length of the file before memory is taken.
     pub(crate) fn values<T: Pod>(&mut self, count: usize, what: &'static str) -> Result<Vec<T>, FormatError> {
-        let bytes = (count as u64).checked_mul(size_of::<T>() as u64).filter(|&bytes| bytes <= self.left);
-        if bytes.is_none() {
-            let expected = format!("{count} numbers of {} bytes", size_of::<T>());
-            return Err(self.unexpected(what, expected, format_args!("{} bytes", self.left)));
-        }
-        let mut values = vec![T::zeroed(); count];
-        self.fill(bytemuck::cast_slice_mut(&mut values), what)?;
+        let mut values = Vec::new();
+        self.extend(&mut values, count, what)?;
         Ok(values)
     }
 
@@ -70,34 +61,42 @@ impl Input {
         Ok(())
     }
 
-    /// The number of values in `rows × dim`, both at least 1, or an error.
-    pub(crate) fn count(&self, rows: usize, dim: usize) -> Result<usize, FormatError> {
-        if dim == 0 {
-            return Err(self.unexpected("shape", "at least one column", format_args!("{rows} × {dim}")));
-        }
-        let count = rows.checked_mul(dim);
-        count.ok_or_else(|| {
-            self.unexpected("shape", "fewer numbers than there are addresses", format_args!("{rows} × {dim}"))
-        })
+    /// Appends the next `count` numbers to `values`.
+    pub(crate) fn extend<T: Pod>(
+        &mut self,
+        values: &mut Vec<T>,
+        count: usize,
+        what: &'static str,
+    ) -> Result<(), FormatError> {
+        self.check(count, size_of::<T>(), what)?;
+        let start = values.len();
+        values.resize(start + count, T::zeroed());
+        self.fill(bytemuck::cast_slice_mut(&mut values[start..]), what)
     }
 
-    /// Reads `rows × dim` numbers of `kind`, which end the file.
-    pub(crate) fn table(&mut self, kind: Kind, rows: usize, dim: usize) -> Result<Table, FormatError> {
-        const WHAT: &str = "rows";
-        let count = self.count(rows, dim)?;
+    /// Errors unless `count` numbers of `size` bytes are left.
+    fn check(&self, count: usize, size: usize, what: &'static str) -> Result<(), FormatError> {
+        if count.checked_mul(size).is_none_or(|bytes| bytes as u64 > self.left) {
+            let expected = format!("{count} numbers of {size} bytes");
+            return Err(self.unexpected(what, expected, format_args!("{} bytes", self.left)));
+        }
+        Ok(())
+    }
+
+    /// Reads numbers of `kind`, which end the file.
+    pub(crate) fn table(&mut self, kind: Kind, shape: Shape) -> Result<Table, FormatError> {
+        let dim = shape.dim;
+        let vectors = |values| Table::Vectors(Matrix::new(values, dim).expect("rows × dim numbers were read"));
         let table = match kind {
-            Kind::F32 => self.vectors(Values::F32, count, dim)?,
-            Kind::F16 => self.vectors(Values::F16, count, dim)?,
-            Kind::U8 => self.vectors(Values::U8, count, dim)?,
-            Kind::I8 => self.vectors(Values::I8, count, dim)?,
-            Kind::F64 => {
-                let wide = self.values::<f64>(count, WHAT)?;
-                vectors(Values::F32(wide.into_iter().map(|x| x as f32).collect()), dim)
-            }
-            Kind::Bool => Table::Vectors(Matrix::pack(&self.values::<u8>(count, WHAT)?, dim)),
-            Kind::U32 => Table::Ids(Ids { k: dim, ids: self.values(count, WHAT)? }),
-            Kind::I32 => self.ids::<i32>(count, dim)?,
-            Kind::I64 => self.ids::<i64>(count, dim)?,
+            Kind::F32 => vectors(Values::F32(self.rows(shape)?)),
+            Kind::F16 => vectors(Values::F16(self.rows(shape)?)),
+            Kind::U8 => vectors(Values::U8(self.rows(shape)?)),
+            Kind::I8 => vectors(Values::I8(self.rows(shape)?)),
+            Kind::F64 => vectors(Values::F32(self.rows::<f64>(shape)?.into_iter().map(|x| x as f32).collect())),
+            Kind::Bool => Table::Vectors(Matrix::pack(&self.rows::<u8>(shape)?, dim)),
+            Kind::U32 => Table::Ids(Ids { k: dim, ids: self.rows(shape)? }),
+            Kind::I32 => ids(&self.path.clone(), &self.rows::<i32>(shape)?, dim)?,
+            Kind::I64 => ids(&self.path.clone(), &self.rows::<i64>(shape)?, dim)?,
         };
         if self.left > 0 {
             return Err(self.unexpected("end", "no byte after the last row", format_args!("{} bytes", self.left)));
@@ -105,22 +104,29 @@ impl Input {
         Ok(table)
     }
 
-    fn vectors<T: Pod>(
-        &mut self,
-        make: impl Fn(Vec<T>) -> Values,
-        count: usize,
-        dim: usize,
-    ) -> Result<Table, FormatError> {
-        Ok(vectors(make(self.values(count, "rows")?), dim))
-    }
-
-    fn ids<T: Pod + TryInto<u32> + ToString>(&mut self, count: usize, k: usize) -> Result<Table, FormatError> {
-        ids(&self.path.clone(), &self.values::<T>(count, "rows")?, k)
+    /// The next numbers, in rows whichever way they lie.
+    fn rows<T: Pod>(&mut self, Shape { rows, dim, by_column }: Shape) -> Result<Vec<T>, FormatError> {
+        let count = rows.checked_mul(dim).filter(|_| dim > 0);
+        let found = format_args!("{rows} × {dim}").to_string();
+        let count = count.ok_or_else(|| self.unexpected("shape", "at least one column, and addressable", found))?;
+        let values: Vec<T> = self.values(count, "rows")?;
+        if by_column {
+            return Ok((0..rows)
+                .flat_map(|row| (0..dim).map(move |column| (row, column)))
+                .map(|(row, column)| values[column * rows + row])
+                .collect());
+        }
+        Ok(values)
     }
 }
 
-fn vectors(values: Values, dim: usize) -> Table {
-    Table::Vectors(Matrix::new(values, dim).expect("rows × dim numbers were read"))
+/// How the numbers of a file lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) rows: usize,
+    pub(crate) dim: usize,
+    /// Column after column instead of row after row.
+    pub(crate) by_column: bool,
 }
 
 /// Row numbers from signed integers.

@@ -1,6 +1,6 @@
 //! NumPy's `.npy`: a magic number, a header that is a Python dictionary, the numbers.
 //!
-//! Read: two-dimensional, C order, `<f4 <f8 <f2 |u1 |i1 |b1` as vectors (doubles become `f32`, booleans bits) and
+//! Read: two-dimensional, in C or Fortran order, `<f4 <f8 <f2 |u1 |i1 |b1` as vectors (doubles become `f32`, booleans bits) and
 //! `<i4 <u4 <i8` as row numbers; one-dimensional is one column. Written: `<f4 <f2 |u1 |i1 |b1` and `<i4`.
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>
 
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use vicino_index::ElementType;
 
-use super::input::{Input, Kind};
+use super::input::{Input, Kind, Shape};
 use super::{FormatError, Table, write_whole};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -42,10 +42,7 @@ pub fn read(path: &Path) -> Result<Table, FormatError> {
         value_of(&header, key).ok_or_else(|| input.unexpected("header", format_args!("the key `{key}`"), header.trim()))
     };
 
-    let order = value("fortran_order")?;
-    if !order.starts_with("False") {
-        return Err(input.unexpected("fortran_order", "False (rows one after another)", order.trim()));
-    }
+    let by_column = value("fortran_order")?.starts_with("True");
     let descr = value("descr")?;
     let kind = kind_of(descr).ok_or_else(|| {
         input.unexpected(
@@ -58,7 +55,7 @@ pub fn read(path: &Path) -> Result<Table, FormatError> {
     let (rows, dim) = shape_of(shape).ok_or_else(|| {
         input.unexpected("shape", "(rows, columns)", shape.split_inclusive(')').next().unwrap_or_default())
     })?;
-    input.table(kind, rows, dim)
+    input.table(kind, Shape { rows, dim, by_column })
 }
 
 /// What follows a key of the dictionary.
