@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::{Pod, Zeroable};
 
@@ -30,6 +31,9 @@ const MAX_SECTIONS: u32 = 64;
 /// The format this build writes, and the oldest it reads.
 pub(crate) const VERSION: u32 = 1;
 const OLDEST: u32 = 1;
+
+/// Files begun by this process.
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -155,7 +159,9 @@ pub(crate) fn write(path: &Path, sections: &[(Section, &[u8])]) -> Result<(), Sa
 fn try_write(path: &Path, sections: &[(Section, &[u8])]) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
     let mut temporary = name.to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
+    // A name of this call's own: two threads may save to one path at once.
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    temporary.push(format!(".{}-{call}.tmp", std::process::id()));
     let temporary = path.with_file_name(temporary);
     let result = write_file(&temporary, sections).and_then(|()| std::fs::rename(&temporary, path));
     if result.is_err() {
