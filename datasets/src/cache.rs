@@ -1,9 +1,10 @@
 //! Where data sets lie: the folder `$VICINO_DATA` names, and the user's cache.
 
 use std::env;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::formats::make_folder;
 
 /// The variable that names a folder of data sets.
 pub const DATA_VARIABLE: &str = "VICINO_DATA";
@@ -55,7 +56,7 @@ impl Folders {
     pub fn writable(&self) -> Result<&Path, NoFolder> {
         let mut refused = NoFolder::Unset;
         for folder in self.in_order() {
-            match fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)) {
+            match make_folder(folder).and_then(|()| tempfile::tempfile_in(folder)) {
                 Ok(_) => return Ok(folder),
                 Err(source) => refused = NoFolder::ReadOnly { folder: folder.into(), source },
             }

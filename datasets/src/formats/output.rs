@@ -13,13 +13,22 @@ pub(crate) fn write_whole(
 ) -> Result<(), FormatError> {
     let fault = |action| move |error| FormatError::io(path, action, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(fault("create its folder"))?;
+    make_folder(folder).map_err(fault("write to its folder"))?;
     let file = tempfile::Builder::new().prefix(".writing-").permissions(readable()).tempfile_in(folder);
     let mut out = BufWriter::new(file.map_err(fault("create a file beside it"))?);
     write(&mut out).map_err(fault("write"))?;
     let file = out.into_inner().map_err(|error| fault("write")(error.into_error()))?;
     file.as_file().sync_all().map_err(fault("write to disk"))?;
     file.persist(path).map_err(|error| fault("rename to its name")(error.error))?;
+    Ok(())
+}
+
+/// Makes `folder` if need be, and errors if it is marked read-only: the mark is meant for root too, whom the system lets through.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    if fs::metadata(folder)?.permissions().readonly() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} is read-only", folder.display())));
+    }
     Ok(())
 }
 

@@ -49,6 +49,25 @@ fn a_data_folder_that_cannot_be_written_gives_way_to_the_cache() {
     assert!(error.contains("data: cannot write there"), "{error}");
 }
 
+/// Also for root, whom the system would let write.
+#[test]
+fn a_folder_marked_read_only_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, cache) = (root.path().join("data"), root.path().join("cache"));
+    fs::create_dir(&data).unwrap();
+    let mark = |read_only| {
+        let mut permissions = fs::metadata(&data).unwrap().permissions();
+        permissions.set_readonly(read_only);
+        fs::set_permissions(&data, permissions).unwrap();
+    };
+    mark(true);
+    assert_eq!(Folders::new(Some(data.clone()), Some(cache.clone())).writable().unwrap(), cache);
+    let error = folder::write(&data, &digits(), &Provenance::default()).unwrap_err();
+    assert!(error.to_string().contains("train.npy: cannot write to its folder"), "{error}");
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+    mark(false);
+}
+
 #[test]
 fn the_metric_is_said_or_asked_for() {
     let root = tempfile::tempdir().unwrap();
