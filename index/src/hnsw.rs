@@ -100,8 +100,13 @@ impl Hnsw {
         if params.k == 0 {
             return Err(SearchError::ZeroK);
         }
-        with_rows!(&self.vectors, rows => self.search_rows(rows, query, params, scratch, hits))
-            .map_err(SearchError::from)
+        let mut stats = with_rows!(&self.vectors, rows => self.search_rows(rows, query, params, scratch, hits))?;
+        if hits.len() < params.k.min(self.len()) {
+            // Rows that no walk reaches, added one by one since the last repair, count when all are asked for.
+            self.exact(query, params.k, &|_| true, scratch, hits)?;
+            stats.distances += self.len() as u64;
+        }
+        Ok(stats)
     }
 
     fn search_rows<T: Component>(
@@ -134,7 +139,7 @@ impl Hnsw {
     }
 
     /// As [`search`](Hnsw::search), but only rows for which `accept` holds are returned: `k` of them unless fewer are accepted.
-    /// The walk passes through all rows; where it meets too few accepted ones, every row is compared instead.
+    /// The walk passes through all rows; where it meets fewer accepted ones than its beam is wide, every row is compared instead.
     pub fn search_filtered(
         &self,
         query: VectorRef<'_>,
@@ -147,7 +152,7 @@ impl Hnsw {
         if params.k == 0 {
             return Err(SearchError::ZeroK);
         }
-        let mut stats = SearchStats::default();
+        let (mut stats, mut met) = (SearchStats::default(), 0);
         with_rows!(&self.vectors, rows => {
             let query = rows.encode(query, &mut scratch.query)?;
             let field = Field { space: rows.view(), links: self.graph.links.view(), query };
@@ -157,16 +162,15 @@ impl Hnsw {
             if let Some(entry) = self.graph.entry {
                 let from = walk.enter(field, entry, 0);
                 walk.beam(field, from, self.width(params), 0, |candidate| {
-                    if candidate.distance() <= accepted.bound() {
-                        for slot in field.links.with_twins(candidate.slot()).filter(|&slot| accept(Slot(slot))) {
-                            accepted.insert(candidate.at(slot));
-                        }
+                    for slot in field.links.with_twins(candidate.slot()).filter(|&slot| accept(Slot(slot))) {
+                        met += 1;
+                        accepted.insert(candidate.at(slot));
                     }
                 });
                 stats = walk.stats;
             }
         });
-        if scratch.accepted.candidates().len() < params.k.min(self.len()) {
+        if met < self.width(params) {
             self.vectors.exact(query, params.k, |slot| accept(Slot(slot)), scratch)?;
             stats.distances += self.len() as u64;
         }

@@ -46,6 +46,7 @@ impl Walk {
     pub(crate) fn descend<T: Component>(&mut self, field: Field<'_, T>, from: Candidate, level: usize) -> Candidate {
         let mut nearest = from;
         loop {
+            self.stats.hops += 1;
             let list = field.links.list(nearest.slot(), level);
             let distances = gather(field, list, &mut self.distances, &mut self.stats);
             let best = list.iter().zip(distances).map(|(&slot, &distance)| Candidate::new(distance, slot)).min();

@@ -10,3 +10,5 @@ mod damage;
 mod data;
 mod determinism;
 mod files;
+mod recall;
+mod refusals;
