@@ -97,7 +97,8 @@ fn measure(args: &RunArgs) -> Result<ExitCode> {
     let heading = Results {
         schema: SCHEMA,
         complete: false,
-        command: std::env::args().collect(),
+        // The program by name: where it lies says nothing about the measurement.
+        command: std::iter::once("bench-ann".to_owned()).chain(std::env::args().skip(1)).collect(),
         started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         commit: Commit::read(),
         machine: Machine::read(),
