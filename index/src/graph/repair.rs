@@ -2,8 +2,7 @@
 //!
 //! A node's links back can all be pushed out by nearer ones, and then no walk ends at it: hnswlib's and usearch's trackers both hold
 //! such reports. After a build, and each time a graph has grown by a part, a walk over all level-0 links finds those nodes and links
-//! each from a reachable one near it. Few need it (of WordNet's 100,000 embeddings a handful), so the cost is that of the walk:
-//! O(nodes · m0), without distances.
+//! each from a reachable one near it. Cost: O(nodes · m0) for the walk, without distances, and one search for each node found.
 
 use crate::params::HnswParams;
 use crate::spec::Component;
