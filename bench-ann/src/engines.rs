@@ -27,6 +27,11 @@ const fn python(name: &'static str, package: &'static str, about: &'static str) 
 /// Every engine, ours first.
 pub const ENGINES: &[Engine] = &[
     Engine { name: "vicino", source: Source::Own, about: "HNSW of this project" },
+    Engine {
+        name: "vicino-qg",
+        source: Source::Own,
+        about: "quantized graph of this project: one-bit codes beside the links",
+    },
     Engine { name: "flat", source: Source::Own, about: "exact scan of this project" },
     python("hnswlib", "hnswlib", "the reference HNSW"),
     python("faiss-hnsw", "faiss-cpu", "HNSW of faiss, full vectors; counts distances and hops"),

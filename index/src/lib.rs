@@ -5,12 +5,15 @@
 //! ```text
 //! ids metric rows params                       what callers say
 //! distance/{scalar, x86_64, aarch64, …}        kernels, chosen once per store by CPU feature
+//! distance/{simd, fastscan/}                   what walks over codes need, one value per instruction set
 //! storage/mmap  bytes                          flat arrays: grown in memory, or a mapped file's
 //! spec pool visited query                      a vector checked; a beam; a visited set; an answer
 //! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
-//! graph/{level, links, select, search, build, repair, check}
+//! graph/{level, links, select, search, build, repair, refine, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
+//! quant/{rotation, byte, neighbor}             vectors in fewer bits
+//! qgraph/{layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
 //! collection/{points, persist}                 ids, payloads, updates over one index
 //! ```
 
@@ -30,6 +33,8 @@ mod graph;
 mod hnsw;
 mod neighbors;
 mod pool;
+mod qgraph;
+mod quant;
 mod scratch;
 mod storage;
 mod threads;
@@ -43,6 +48,7 @@ pub use ids::{PointId, Slot};
 pub use metric::{ElementType, Metric};
 pub use neighbors::Neighbors;
 pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStats};
+pub use qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch, QuantizedStats, Unsupported};
 pub use query::{BuildError, ExtendError, Hit, SearchError};
 pub use rows::{RaggedRows, Rows, VectorRef};
 pub use scratch::Scratch;

@@ -32,9 +32,6 @@ impl HnswParams {
 
     /// Checks that a graph can be built so.
     pub fn validate(&self) -> Result<(), ParamsError> {
-        let check = |name, found, min, max| {
-            if (min..=max).contains(&found) { Ok(()) } else { Err(ParamsError { name, found, min, max }) }
-        };
         check("m", self.m, 2, Self::MAX_M0)?;
         check("m0", self.m0, self.m, Self::MAX_M0)?;
         check("ef_construction", self.ef_construction, self.m, 1 << 20)
@@ -45,6 +42,11 @@ impl Default for HnswParams {
     fn default() -> Self {
         Self::new(Self::DEFAULT_M, Self::DEFAULT_EF_CONSTRUCTION)
     }
+}
+
+/// Errors unless `found`, the parameter called `name`, lies within `min..=max`.
+pub(crate) fn check(name: &'static str, found: usize, min: usize, max: usize) -> Result<(), ParamsError> {
+    if (min..=max).contains(&found) { Ok(()) } else { Err(ParamsError { name, found, min, max }) }
 }
 
 /// A parameter out of range.

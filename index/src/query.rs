@@ -67,4 +67,7 @@ pub enum BuildError {
     /// Rows that cannot be added.
     #[error(transparent)]
     Rows(#[from] ExtendError),
+    /// An index that has no such rows.
+    #[error(transparent)]
+    Unsupported(#[from] crate::qgraph::Unsupported),
 }

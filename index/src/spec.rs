@@ -4,6 +4,7 @@
 //! no distance overflows to infinity or becomes NaN.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use crate::distance::{Bits8, Element};
 use crate::metric::{ElementType, Metric};
@@ -203,6 +204,11 @@ pub(crate) trait Component: Element {
 
     /// The number the word stands for.
     fn to_f32(self) -> f32;
+
+    /// The numbers that `words` stand for, put at the end of `out`.
+    fn extend_f32(words: &[Self], out: &mut Vec<f32>) {
+        out.extend(words.iter().map(|&word| word.to_f32()));
+    }
 }
 
 impl Component for f32 {
@@ -223,6 +229,13 @@ impl Component for f16 {
     }
     fn to_f32(self) -> f32 {
         f16::to_f32(self)
+    }
+
+    /// Converts several at a time: one by one, each asks anew what the CPU can do.
+    fn extend_f32(words: &[Self], out: &mut Vec<f32>) {
+        let at = out.len();
+        out.resize(at + words.len(), 0.0);
+        words.convert_to_f32_slice(&mut out[at..]);
     }
 }
 

@@ -1,13 +1,11 @@
 //! `vicino` as a measured engine: the graph, with one scratch per search thread.
 
-use std::thread;
-
 use serde::Deserialize;
 use vicino_index::{
     BuildOptions, ElementType, HnswParams, Metric, Rows, Scratch, SearchError, SearchParams, SearchStats, VectorSpec,
 };
 
-use super::{Counters, Engine, Fault, Matrix};
+use super::{Counters, Engine, Fault, Matrix, in_shares};
 use crate::params::Params;
 
 #[derive(Deserialize)]
@@ -60,25 +58,9 @@ impl Engine for Hnsw {
     fn search(&mut self, queries: Rows<'_>, found: &mut [i32]) -> Result<Counters, Fault> {
         let index = self.index.as_ref().ok_or("search before build")?;
         let params = self.params;
-        let per_thread = queries.len().div_ceil(self.scratches.len()).max(1);
-        let shares = found.chunks_mut(per_thread * params.k).zip(&mut self.scratches).enumerate().map(|(i, share)| {
-            let queries = queries.slice(i * per_thread, queries.len().min((i + 1) * per_thread));
-            (queries, share)
-        });
-        let mut shares: Vec<_> = shares.collect();
-        let totals = if let [(queries, (found, scratch))] = shares.as_mut_slice() {
-            vec![answer(index, *queries, params, scratch, found)?]
-        } else {
-            thread::scope(|scope| {
-                let spawn =
-                    |(queries, (found, scratch))| scope.spawn(move || answer(index, queries, params, scratch, found));
-                let running: Vec<_> = shares.into_iter().map(spawn).collect();
-                running
-                    .into_iter()
-                    .map(|share| share.join().expect("a search does not panic"))
-                    .collect::<Result<_, _>>()
-            })?
-        };
+        let totals = in_shares(queries, params.k, found, &mut self.scratches, |queries, found, scratch| {
+            answer(index, queries, params, scratch, found).map_err(Into::into)
+        })?;
         let sum = |count: fn(&SearchStats) -> u64| Some(totals.iter().map(count).sum());
         Ok(Counters { distances: sum(|stats| stats.distances), hops: sum(|stats| stats.hops) })
     }

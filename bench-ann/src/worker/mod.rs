@@ -2,10 +2,12 @@
 
 mod flat;
 mod hnsw;
+mod quantized;
 
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 
 use vicino_index::{Metric, Rows};
@@ -45,6 +47,30 @@ trait Engine {
     fn search(&mut self, queries: Rows<'_>, found: &mut [i32]) -> Result<Counters, Fault>;
 }
 
+/// Divides queries and the places for their ids among scratches, one thread for each, and collects what `answer` makes of each share.
+fn in_shares<S: Send, T: Send>(
+    queries: Rows<'_>,
+    k: usize,
+    found: &mut [i32],
+    scratches: &mut [S],
+    answer: impl Fn(Rows<'_>, &mut [i32], &mut S) -> Result<T, Fault> + Sync,
+) -> Result<Vec<T>, Fault> {
+    if let [scratch] = scratches {
+        return Ok(vec![answer(queries, found, scratch)?]);
+    }
+    let per_thread = queries.len().div_ceil(scratches.len()).max(1);
+    let answer = &answer;
+    thread::scope(|scope| {
+        let share = |(i, (found, scratch)): (usize, (&'_ mut [i32], &'_ mut S))| {
+            let queries = queries.slice(i * per_thread, queries.len().min((i + 1) * per_thread));
+            answer(queries, found, scratch)
+        };
+        let shares = found.chunks_mut(per_thread * k).zip(scratches).enumerate();
+        let running: Vec<_> = shares.map(|part| scope.spawn(move || share(part))).collect();
+        running.into_iter().map(|share| share.join().expect("a search does not panic")).collect()
+    })
+}
+
 impl Matrix {
     fn read(path: &Path, dim: usize) -> Result<Matrix, Fault> {
         let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -61,8 +87,13 @@ impl Matrix {
 pub fn serve(engine: &str, requests: impl BufRead, mut replies: impl Write) -> io::Result<()> {
     let engine: Box<dyn Engine> = match engine {
         "vicino" => Box::new(hnsw::Hnsw::default()),
+        "vicino-qg" => Box::new(quantized::Quantized::default()),
         "flat" => Box::new(flat::Flat::default()),
-        other => return Err(io::Error::other(format!("no engine `{other}` in this binary; it has vicino, flat"))),
+        other => {
+            return Err(io::Error::other(format!(
+                "no engine `{other}` in this binary; it has vicino, vicino-qg, flat"
+            )));
+        }
     };
     let mut state = State { engine, train: None, queries: None, metric: Metric::L2 };
     for line in requests.lines() {

@@ -11,13 +11,15 @@ mod aarch64;
 mod bits;
 mod bytes;
 mod element;
+pub(crate) mod fastscan;
 mod floats;
 mod isa;
 mod kernels;
 mod lanes;
-mod prefetch;
+pub(crate) mod prefetch;
 mod rows;
 mod scalar;
+pub(crate) mod simd;
 #[cfg(test)]
 mod simsimd;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 /// Brings the cache line of `address` nearer. A hint: any address is allowed, and nothing happens where there is no such hint.
 #[inline(always)]
-pub(super) fn prefetch<T>(address: *const T) {
+pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults, and SSE is part of x86-64.
     unsafe {

@@ -29,7 +29,7 @@ const BATCH_PART: usize = 64;
 const PROOF_PART: usize = 16;
 
 /// Rows that one task takes at a time.
-const TASK_ROWS: usize = 16;
+pub(super) const TASK_ROWS: usize = 16;
 
 /// The buffers of one build task.
 #[derive(Debug, Default)]
@@ -179,7 +179,7 @@ impl Graph {
         }
     }
 
-    fn write(&mut self, node: u32, level: usize, chosen: &Chosen) {
+    pub(super) fn write(&mut self, node: u32, level: usize, chosen: &Chosen) {
         let slots: Vec<u32> = chosen.links.iter().map(|link| link.slot()).collect();
         self.links.set(node, level, &slots, chosen.kept);
     }

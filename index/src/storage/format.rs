@@ -68,9 +68,29 @@ pub(crate) enum Section {
     Kept0 = 7,
     KeptUpper = 8,
     Twins = 9,
+    Mean = 10,
+    CodedRows = 11,
+    EntrySlots = 12,
+    EntryBlocks = 13,
 }
 
 impl Section {
+    const ALL: [Section; 13] = [
+        Section::Metadata,
+        Section::Rows,
+        Section::Levels,
+        Section::Level0,
+        Section::Offsets,
+        Section::Upper,
+        Section::Kept0,
+        Section::KeptUpper,
+        Section::Twins,
+        Section::Mean,
+        Section::CodedRows,
+        Section::EntrySlots,
+        Section::EntryBlocks,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Section::Metadata => "metadata",
@@ -82,6 +102,10 @@ impl Section {
             Section::Kept0 => "kept counts",
             Section::KeptUpper => "upper kept counts",
             Section::Twins => "twins",
+            Section::Mean => "mean",
+            Section::CodedRows => "coded rows",
+            Section::EntrySlots => "entries",
+            Section::EntryBlocks => "codes of entries",
         }
     }
 }
@@ -315,18 +339,7 @@ impl IndexFile {
     }
 
     fn corrupt(&self, entry: &Entry, what: String) -> OpenError {
-        const KINDS: [Section; 9] = [
-            Section::Metadata,
-            Section::Rows,
-            Section::Levels,
-            Section::Level0,
-            Section::Offsets,
-            Section::Upper,
-            Section::Kept0,
-            Section::KeptUpper,
-            Section::Twins,
-        ];
-        let kind = KINDS.into_iter().find(|&kind| kind as u32 == entry.kind);
+        let kind = Section::ALL.into_iter().find(|&kind| kind as u32 == entry.kind);
         let section = kind.map_or("unknown", Section::name);
         OpenError::Corrupt { path: self.path.clone(), section, offset: entry.offset, what }
     }

@@ -1,6 +1,6 @@
 //! Files: how an index lies on disk and comes back.
 
-mod codec;
+pub(crate) mod codec;
 pub(crate) mod format;
 pub(crate) mod mmap;
-mod save;
+pub(crate) mod save;

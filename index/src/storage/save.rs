@@ -20,9 +20,7 @@ use super::format::{self, IndexFile, OpenError, SaveError, Section};
 /// All that is not an array.
 #[derive(Debug, Encode, Decode)]
 struct Metadata {
-    dim: usize,
-    metric: String,
-    element: String,
+    spec: StoredSpec,
     params: HnswParams,
     entry: Option<u32>,
     unproven: usize,
@@ -32,20 +30,16 @@ impl Hnsw {
     /// Writes the index to `path`, replacing what is there; at any moment the file is the old one or the new one, whole. On disk
     /// when this returns.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
-        let spec = self.spec();
         let metadata = codec::encode(&Metadata {
-            dim: spec.dim(),
-            metric: spec.metric().name().into(),
-            element: spec.element().name().into(),
+            spec: self.spec().into(),
             params: self.params,
             entry: self.graph.entry,
             unproven: self.graph.unproven,
         });
         let links = &self.graph.links;
-        let rows: &[u8] = with_rows!(&self.vectors, rows => bytemuck::cast_slice(rows.array().as_slice()));
         let sections = [
             (Section::Metadata, &metadata[..]),
-            (Section::Rows, rows),
+            (Section::Rows, vector_bytes(&self.vectors)),
             (Section::Levels, links.levels.as_slice()),
             (Section::Level0, bytemuck::cast_slice(links.level0.as_slice())),
             (Section::Offsets, bytemuck::cast_slice(links.offsets.as_slice())),
@@ -65,9 +59,7 @@ impl Hnsw {
         let metadata: Metadata = codec::decode(file.bytes(Section::Metadata)?)
             .ok_or_else(|| file.invalid(Section::Metadata, "it does not decode".into()))?;
         let invalid = |what: String| file.invalid(Section::Metadata, what);
-        let metric: Metric = metadata.metric.parse().map_err(|error| invalid(format!("{error}")))?;
-        let element: ElementType = metadata.element.parse().map_err(|error| invalid(format!("{error}")))?;
-        let spec = VectorSpec::new(metadata.dim, metric, element).map_err(|error| invalid(error.to_string()))?;
+        let spec = VectorSpec::try_from(metadata.spec).map_err(invalid)?;
         metadata.params.validate().map_err(|error| invalid(error.to_string()))?;
         let links = Links {
             m0: metadata.params.m0,
@@ -86,15 +78,50 @@ impl Hnsw {
         if graph.entry.is_some_and(|entry| entry as usize >= nodes) || graph.entry.is_none() != (nodes == 0) {
             return Err(invalid(format!("entry {:?} of {nodes} nodes", graph.entry)));
         }
-        let vectors = match element {
-            ElementType::F32 => Vectors::F32(rows(&file, spec, nodes)?),
-            ElementType::F16 => Vectors::F16(rows(&file, spec, nodes)?),
-            ElementType::U8 => Vectors::U8(rows(&file, spec, nodes)?),
-            ElementType::I8 => Vectors::I8(rows(&file, spec, nodes)?),
-            ElementType::Bits => Vectors::Bits(rows(&file, spec, nodes)?),
-        };
+        let vectors = vectors(&file, spec, nodes)?;
         Ok(Hnsw { params: metadata.params, vectors, graph })
     }
+}
+
+/// A spec by the names of its parts.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct StoredSpec {
+    dim: usize,
+    metric: String,
+    element: String,
+}
+
+impl From<VectorSpec> for StoredSpec {
+    fn from(spec: VectorSpec) -> Self {
+        StoredSpec { dim: spec.dim(), metric: spec.metric().name().into(), element: spec.element().name().into() }
+    }
+}
+
+impl TryFrom<StoredSpec> for VectorSpec {
+    /// What is wrong with it.
+    type Error = String;
+
+    fn try_from(stored: StoredSpec) -> Result<Self, String> {
+        let metric: Metric = stored.metric.parse().map_err(|error| format!("{error}"))?;
+        let element: ElementType = stored.element.parse().map_err(|error| format!("{error}"))?;
+        VectorSpec::new(stored.dim, metric, element).map_err(|error| error.to_string())
+    }
+}
+
+/// The section of rows for `vectors`.
+pub(crate) fn vector_bytes(vectors: &Vectors) -> &[u8] {
+    with_rows!(vectors, rows => bytemuck::cast_slice(rows.array().as_slice()))
+}
+
+/// `nodes` vectors from their section.
+pub(crate) fn vectors(file: &IndexFile, spec: VectorSpec, nodes: usize) -> Result<Vectors, OpenError> {
+    Ok(match spec.element() {
+        ElementType::F32 => Vectors::F32(rows(file, spec, nodes)?),
+        ElementType::F16 => Vectors::F16(rows(file, spec, nodes)?),
+        ElementType::U8 => Vectors::U8(rows(file, spec, nodes)?),
+        ElementType::I8 => Vectors::I8(rows(file, spec, nodes)?),
+        ElementType::Bits => Vectors::Bits(rows(file, spec, nodes)?),
+    })
 }
 
 fn rows<T: Component>(file: &IndexFile, spec: VectorSpec, nodes: usize) -> Result<Dense<T>, OpenError> {

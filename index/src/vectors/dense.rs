@@ -58,11 +58,16 @@ impl<T: Component> Dense<T> {
         DenseView { rows: RowsView::new(self.rows.as_slice(), self.stride, self.len()), kernels: self.kernels }
     }
 
-    /// `query` as stored words, padded as a row is, in `buffer`.
-    pub(crate) fn encode<'b>(&self, query: VectorRef<'_>, buffer: &'b mut Vec<Line>) -> Result<&'b [T], VectorError> {
+    /// A row of zeros in `buffer`.
+    pub(crate) fn padded<'b>(&self, buffer: &'b mut Vec<Line>) -> &'b mut [T] {
         buffer.clear();
         buffer.resize(self.stride * size_of::<T>() / LINE, Line::zeroed());
-        let words = bytemuck::cast_slice_mut(buffer);
+        bytemuck::cast_slice_mut(buffer)
+    }
+
+    /// `query` as stored words, padded as a row is, in `buffer`.
+    pub(crate) fn encode<'b>(&self, query: VectorRef<'_>, buffer: &'b mut Vec<Line>) -> Result<&'b [T], VectorError> {
+        let words = self.padded(buffer);
         self.spec.encode(query, words)?;
         Ok(words)
     }
@@ -88,7 +93,7 @@ impl<T: Component> Dense<T> {
     pub(crate) fn decode(&self, slot: usize, out: &mut Vec<f32>) {
         let row = &self.rows.as_slice()[slot * self.stride..][..self.spec.words()];
         out.clear();
-        out.extend(row.iter().map(|&word| word.to_f32()));
+        T::extend_f32(row, out);
     }
 }
 

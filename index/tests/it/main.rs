@@ -10,5 +10,6 @@ mod damage;
 mod data;
 mod determinism;
 mod files;
+mod quantized;
 mod recall;
 mod refusals;

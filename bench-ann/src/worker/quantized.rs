@@ -1,0 +1,79 @@
+//! `vicino-qg` as a measured engine: the quantized graph, with one scratch per search thread.
+
+use serde::Deserialize;
+use vicino_index::{
+    BuildOptions, ElementType, Metric, QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch,
+    QuantizedStats, Rows, VectorSpec,
+};
+
+use super::{Counters, Engine, Fault, Matrix, in_shares};
+use crate::params::Params;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Build {
+    /// How full vectors are kept: `f16` unless said otherwise.
+    element: Option<String>,
+    m: Option<usize>,
+    ef_construction: Option<usize>,
+    refine_hops: Option<usize>,
+    entries: Option<usize>,
+    seed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Search {
+    slack: f32,
+}
+
+#[derive(Default)]
+pub(super) struct Quantized {
+    index: Option<QuantizedGraph>,
+    params: QuantizedSearch,
+    scratches: Vec<QuantizedScratch>, // one per search thread
+}
+
+impl Engine for Quantized {
+    fn build(&mut self, train: &Matrix, metric: Metric, params: &Params, threads: usize) -> Result<(), Fault> {
+        let build: Build = params.parse()?;
+        let element = build.element.as_deref().map_or(Ok(ElementType::F16), str::parse)?;
+        let spec = VectorSpec::new(train.dim, metric, element)?;
+        let default = QuantizedParams::default();
+        let params = QuantizedParams {
+            m: build.m.unwrap_or(default.m),
+            ef_construction: build.ef_construction.unwrap_or(default.ef_construction),
+            refine_hops: build.refine_hops.unwrap_or(default.refine_hops),
+            entries: build.entries.unwrap_or(default.entries),
+            seed: build.seed.unwrap_or(default.seed),
+        };
+        let options = BuildOptions { threads, progress: None };
+        self.index = Some(QuantizedGraph::build(spec, params, train.rows()?, &options)?);
+        Ok(())
+    }
+
+    fn index_bytes(&self) -> u64 {
+        self.index.as_ref().map_or(0, |index| index.index_bytes() as u64)
+    }
+
+    fn prepare(&mut self, params: &Params, k: usize, threads: usize) -> Result<(), Fault> {
+        self.params = QuantizedSearch::new(k, params.parse::<Search>()?.slack);
+        self.scratches.resize_with(threads.max(1), QuantizedScratch::new);
+        Ok(())
+    }
+
+    fn search(&mut self, queries: Rows<'_>, found: &mut [i32]) -> Result<Counters, Fault> {
+        let index = self.index.as_ref().ok_or("search before build")?;
+        let params = self.params;
+        let shares = in_shares(queries, params.k, found, &mut self.scratches, |queries, found, scratch| {
+            let answered = index.search_batch(queries, params, scratch, |query, hits| {
+                let ids = &mut found[query * params.k..][..params.k];
+                ids.iter_mut().zip(hits).for_each(|(id, hit)| *id = hit.slot.0 as i32);
+            });
+            answered.map_err(|(query, error)| format!("query {query}: {error}").into())
+        })?;
+        let mut total = QuantizedStats::default();
+        shares.into_iter().for_each(|share| total += share);
+        Ok(Counters { distances: Some(total.distances + total.rescored), hops: Some(total.hops) })
+    }
+}

@@ -1,0 +1,65 @@
+//! The truth: plain loops that every instruction set is compared with.
+
+use super::super::simd::Simd;
+use super::pack::nibble;
+use super::table::entries;
+use super::{Block, LANES, Table};
+
+/// Plain Rust.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Scalar;
+
+pub(super) fn sums(codes: &[u8], table: &[u8], out: &mut [u16; LANES]) {
+    for (lane, out) in out.iter_mut().enumerate() {
+        let entry = |group: usize| u16::from(table[group * 16 + usize::from(nibble(codes, group, lane))]);
+        *out = (0..table.len() / 16).map(entry).sum();
+    }
+}
+
+impl Simd for Scalar {
+    fn estimates(
+        self,
+        block: Block<'_>,
+        table: &Table,
+        distance: f32,
+        bound: f32,
+        _: &[u8],
+        out: &mut [f32; LANES],
+    ) -> u32 {
+        let mut sums = [0; LANES];
+        self::sums(block.codes, table.bytes(), &mut sums);
+        let mut below = 0;
+        for lane in 0..LANES {
+            let product = f32::from(sums[lane]).mul_add(table.step, table.base);
+            out[lane] = block.rescale[lane].mul_add(product, block.add[lane] + distance);
+            below |= u32::from(out[lane] < bound) << lane;
+        }
+        below
+    }
+
+    fn product(self, code: &[u8], query: &[i8]) -> i32 {
+        code.iter().zip(query).map(|(&code, &query)| i32::from(code) * i32::from(query)).sum()
+    }
+
+    fn compress(self, mask: u32, from: (&[f32; LANES], &[u32; LANES]), to: (&mut [f32; LANES], &mut [u32; LANES])) {
+        to.0.fill(f32::INFINITY);
+        let chosen = (0..LANES).filter(|lane| mask >> lane & 1 == 1);
+        for (at, lane) in chosen.enumerate() {
+            (to.0[at], to.1[at]) = (from.0[lane], from.1[lane]);
+        }
+    }
+
+    fn below(self, values: &[f32; LANES], bound: f32) -> u32 {
+        (0..LANES).fold(0, |mask, lane| mask | u32::from(values[lane] < bound) << lane)
+    }
+
+    fn least(self, values: &[f32]) -> usize {
+        (1..values.len()).fold(0, |least, i| if values[i] < values[least] { i } else { least })
+    }
+
+    fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]) {
+        for (steps, out) in steps.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
+            *out = entries(*steps);
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! FastScan on AVX2 and AVX-512: a table's entries in a register, sixteen or 64 nibbles looked up by one shuffle.
+//!
+//! Bytes are added in lanes of 16 bits: one sum takes the whole lane, of which the higher byte is noise, another the higher byte
+//! alone; at the end that noise, 256 times the second sum, is taken off the first.
+
+use std::arch::x86_64::*;
+
+use super::super::prefetch::prefetch;
+use super::super::simd::{Simd, Task};
+use super::scalar::Scalar;
+use super::{Block, LANES, Table};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// AVX2, FMA and F16C; made only by [`run_avx2`].
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Avx2(());
+
+/// AVX-512 as [`Isa::Avx512`](super::super::isa::Isa) names it; made only by [`run_avx512`].
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Avx512(());
+
+/// # Safety
+/// The CPU has what [`Avx2`] stands for.
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
+pub(in super::super) unsafe fn run_avx2<T: Task>(task: T) -> T::Output {
+    task.run(Avx2(()))
+}
+
+/// # Safety
+/// The CPU has what [`Avx512`] stands for.
+#[target_feature(
+    enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vpopcntdq"
+)]
+pub(in super::super) unsafe fn run_avx512<T: Task>(task: T) -> T::Output {
+    task.run(Avx512(()))
+}
+
+impl Simd for Avx2 {
+    #[inline(always)]
+    fn estimates(
+        self,
+        block: Block<'_>,
+        table: &Table,
+        distance: f32,
+        bound: f32,
+        ahead: &[u8],
+        out: &mut [f32; LANES],
+    ) -> u32 {
+        assert_eq!(block.codes.len(), table.bytes().len(), "bytes of codes");
+        // SAFETY: the CPU has the features, or there were no such value; the lengths are equal, and a table is whole blocks of 64.
+        unsafe { estimates_avx2(block, table, distance, bound, ahead, out) }
+    }
+
+    #[inline(always)]
+    fn product(self, code: &[u8], query: &[i8]) -> i32 {
+        assert!(code.len() == query.len() && code.len().is_multiple_of(64), "{} and {} bytes", code.len(), query.len());
+        // SAFETY: as above; the lengths are checked.
+        unsafe { product_avx2(code, query) }
+    }
+
+    #[inline(always)]
+    fn compress(self, mask: u32, from: (&[f32; LANES], &[u32; LANES]), to: (&mut [f32; LANES], &mut [u32; LANES])) {
+        // AVX2 has no such shuffle, and few lanes are chosen.
+        Scalar.compress(mask, from, to);
+    }
+
+    #[inline(always)]
+    fn below(self, values: &[f32; LANES], bound: f32) -> u32 {
+        // SAFETY: as above.
+        unsafe { below_avx2(values, bound) }
+    }
+
+    #[inline(always)]
+    fn least(self, values: &[f32]) -> usize {
+        // SAFETY: as above.
+        unsafe { least_avx2(values) }
+    }
+
+    #[inline(always)]
+    fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]) {
+        // SAFETY: as above.
+        unsafe { entries_avx2(steps, out) }
+    }
+}
+
+impl Simd for Avx512 {
+    #[inline(always)]
+    fn estimates(
+        self,
+        block: Block<'_>,
+        table: &Table,
+        distance: f32,
+        bound: f32,
+        ahead: &[u8],
+        out: &mut [f32; LANES],
+    ) -> u32 {
+        assert_eq!(block.codes.len(), table.bytes().len(), "bytes of codes");
+        // SAFETY: the CPU has the features, or there were no such value; the lengths are equal, and a table is whole blocks of 64.
+        unsafe { estimates_avx512(block, table, distance, bound, ahead, out) }
+    }
+
+    #[inline(always)]
+    fn product(self, code: &[u8], query: &[i8]) -> i32 {
+        assert!(code.len() == query.len() && code.len().is_multiple_of(64), "{} and {} bytes", code.len(), query.len());
+        // SAFETY: as above; the lengths are checked.
+        unsafe { product_avx512(code, query) }
+    }
+
+    #[inline(always)]
+    fn compress(self, mask: u32, from: (&[f32; LANES], &[u32; LANES]), to: (&mut [f32; LANES], &mut [u32; LANES])) {
+        // SAFETY: as above.
+        unsafe { compress_avx512(mask, from, to) }
+    }
+
+    #[inline(always)]
+    fn below(self, values: &[f32; LANES], bound: f32) -> u32 {
+        // SAFETY: as above.
+        unsafe { below_avx512(values, bound) }
+    }
+
+    #[inline(always)]
+    fn least(self, values: &[f32]) -> usize {
+        // SAFETY: as above.
+        unsafe { least_avx512(values) }
+    }
+
+    #[inline(always)]
+    fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]) {
+        // SAFETY: as above.
+        unsafe { entries_avx512(steps, out) }
+    }
+}
+
+/// The sums of lanes 0–7, 8–15, 16–23 and 24–31.
+type Quarters = [__m128i; 4];
+
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn quarters_avx2(codes: &[u8], table: &[u8], ahead: &[u8]) -> Quarters {
+    let mut lines = ahead.chunks(LINE);
+    let (codes, table, len) = (codes.as_ptr(), table.as_ptr(), table.len());
+    let mut sums = [_mm256_setzero_si256(); 4];
+    let nibbles = _mm256_set1_epi8(15);
+    for at in (0..len).step_by(32) {
+        lines.next().inspect(|line| prefetch(line.as_ptr()));
+        // SAFETY: codes and table are of one length, a multiple of 32 (the caller's promise).
+        let (codes, table) =
+            unsafe { (_mm256_loadu_si256(codes.add(at).cast()), _mm256_loadu_si256(table.add(at).cast())) };
+        let low = _mm256_shuffle_epi8(table, _mm256_and_si256(codes, nibbles));
+        let high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(codes), nibbles));
+        sums[0] = _mm256_add_epi16(sums[0], low);
+        sums[1] = _mm256_add_epi16(sums[1], _mm256_srli_epi16::<8>(low));
+        sums[2] = _mm256_add_epi16(sums[2], high);
+        sums[3] = _mm256_add_epi16(sums[3], _mm256_srli_epi16::<8>(high));
+    }
+    sums[0] = _mm256_sub_epi16(sums[0], _mm256_slli_epi16::<8>(sums[1]));
+    sums[2] = _mm256_sub_epi16(sums[2], _mm256_slli_epi16::<8>(sums[3]));
+    sums.map(|sum| _mm_add_epi16(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+unsafe fn quarters_avx512(codes: &[u8], table: &[u8], ahead: &[u8]) -> Quarters {
+    let mut lines = ahead.chunks(LINE);
+    let (codes, table, len) = (codes.as_ptr(), table.as_ptr(), table.len());
+    let mut sums = [_mm512_setzero_si512(); 4];
+    let nibbles = _mm512_set1_epi8(15);
+    for at in (0..len).step_by(64) {
+        lines.by_ref().take(2).for_each(|line| prefetch(line.as_ptr()));
+        // SAFETY: codes and table are of one length, a multiple of 64 (the caller's promise).
+        let (codes, table) =
+            unsafe { (_mm512_loadu_si512(codes.add(at).cast()), _mm512_loadu_si512(table.add(at).cast())) };
+        let low = _mm512_shuffle_epi8(table, _mm512_and_si512(codes, nibbles));
+        let high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16::<4>(codes), nibbles));
+        sums[0] = _mm512_add_epi16(sums[0], low);
+        sums[1] = _mm512_add_epi16(sums[1], _mm512_srli_epi16::<8>(low));
+        sums[2] = _mm512_add_epi16(sums[2], high);
+        sums[3] = _mm512_add_epi16(sums[3], _mm512_srli_epi16::<8>(high));
+    }
+    sums[0] = _mm512_sub_epi16(sums[0], _mm512_slli_epi16::<8>(sums[1]));
+    sums[2] = _mm512_sub_epi16(sums[2], _mm512_slli_epi16::<8>(sums[3]));
+    sums.map(|sum| {
+        let half = _mm256_add_epi16(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64::<1>(sum));
+        _mm_add_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half))
+    })
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn estimates_avx2(
+    block: Block<'_>,
+    table: &Table,
+    distance: f32,
+    bound: f32,
+    ahead: &[u8],
+    out: &mut [f32; LANES],
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let quarters = unsafe { quarters_avx2(block.codes, table.bytes(), ahead) };
+    let (step, base) = (_mm256_set1_ps(table.step), _mm256_set1_ps(table.base));
+    let (distance, bound) = (_mm256_set1_ps(distance), _mm256_set1_ps(bound));
+    let mut below = 0;
+    for (quarter, &sums) in quarters.iter().enumerate() {
+        let product = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(sums)), step, base);
+        let at = 8 * quarter;
+        // SAFETY: eight lanes from `at` on lie within the 32 of each array.
+        unsafe {
+            let add = _mm256_add_ps(_mm256_loadu_ps(block.add.as_ptr().add(at)), distance);
+            let estimate = _mm256_fmadd_ps(_mm256_loadu_ps(block.rescale.as_ptr().add(at)), product, add);
+            _mm256_storeu_ps(out.as_mut_ptr().add(at), estimate);
+            below |= _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(estimate, bound)).cast_unsigned() << at;
+        }
+    }
+    below
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+unsafe fn estimates_avx512(
+    block: Block<'_>,
+    table: &Table,
+    distance: f32,
+    bound: f32,
+    ahead: &[u8],
+    out: &mut [f32; LANES],
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let [a, b, c, d] = unsafe { quarters_avx512(block.codes, table.bytes(), ahead) };
+    let (step, base) = (_mm512_set1_ps(table.step), _mm512_set1_ps(table.base));
+    let (distance, bound) = (_mm512_set1_ps(distance), _mm512_set1_ps(bound));
+    let mut below = 0;
+    for (half, sums) in [_mm256_set_m128i(b, a), _mm256_set_m128i(d, c)].into_iter().enumerate() {
+        let product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(sums)), step, base);
+        let at = 16 * half;
+        // SAFETY: sixteen lanes from `at` on lie within the 32 of each array.
+        unsafe {
+            let add = _mm512_add_ps(_mm512_loadu_ps(block.add.as_ptr().add(at)), distance);
+            let estimate = _mm512_fmadd_ps(_mm512_loadu_ps(block.rescale.as_ptr().add(at)), product, add);
+            _mm512_storeu_ps(out.as_mut_ptr().add(at), estimate);
+            below |= u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(estimate, bound)) << at;
+        }
+    }
+    below
+}
+
+/// Widened to 16 bits, for products of whole bytes do not fit the sums of `maddubs`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn product_avx2(code: &[u8], query: &[i8]) -> i32 {
+    let mut sums = [_mm256_setzero_si256(); 2];
+    for at in (0..code.len()).step_by(32) {
+        for (half, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: both are of one length, a multiple of 32 (the caller's promise).
+            let (code, query) = unsafe {
+                let at = at + 16 * half;
+                (_mm_loadu_si128(code.as_ptr().add(at).cast()), _mm_loadu_si128(query.as_ptr().add(at).cast()))
+            };
+            let products = _mm256_madd_epi16(_mm256_cvtepu8_epi16(code), _mm256_cvtepi8_epi16(query));
+            *sum = _mm256_add_epi32(*sum, products);
+        }
+    }
+    let sum = _mm256_add_epi32(sums[0], sums[1]);
+    let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+    let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b01_00_11_10>(sum));
+    _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32::<0b10_11_00_01>(sum)))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn product_avx512(code: &[u8], query: &[i8]) -> i32 {
+    let mut sums = [_mm512_setzero_si512(); 2];
+    let mut at = 0;
+    // SAFETY: both are of one length, a multiple of 64 (the caller's promise).
+    let load = |at: usize| unsafe {
+        (_mm512_loadu_si512(code.as_ptr().add(at).cast()), _mm512_loadu_si512(query.as_ptr().add(at).cast()))
+    };
+    while at + 128 <= code.len() {
+        let ((code0, query0), (code1, query1)) = (load(at), load(at + 64));
+        sums = [_mm512_dpbusd_epi32(sums[0], code0, query0), _mm512_dpbusd_epi32(sums[1], code1, query1)];
+        at += 128;
+    }
+    if at < code.len() {
+        let (code, query) = load(at);
+        sums[0] = _mm512_dpbusd_epi32(sums[0], code, query);
+    }
+    _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,popcnt")]
+unsafe fn compress_avx512(
+    mask: u32,
+    from: (&[f32; LANES], &[u32; LANES]),
+    (to_distances, to_slots): (&mut [f32; LANES], &mut [u32; LANES]),
+) {
+    let infinite = _mm512_set1_ps(f32::INFINITY);
+    let (first, second) = (mask as u16, (mask >> 16) as u16);
+    let at = first.count_ones() as usize;
+    // SAFETY: sixteen lanes from 0 and from 16 on lie within 32, and so do sixteen from `at` ≤ 16 on.
+    unsafe {
+        let load = |half: usize| {
+            (_mm512_loadu_ps(from.0.as_ptr().add(half)), _mm512_loadu_si512(from.1.as_ptr().add(half).cast()))
+        };
+        let ((distances0, slots0), (distances1, slots1)) = (load(0), load(16));
+        _mm512_storeu_ps(to_distances.as_mut_ptr().add(16), infinite);
+        _mm512_storeu_ps(to_distances.as_mut_ptr(), _mm512_mask_compress_ps(infinite, first, distances0));
+        _mm512_storeu_si512(to_slots.as_mut_ptr().cast(), _mm512_maskz_compress_epi32(first, slots0));
+        _mm512_storeu_ps(to_distances.as_mut_ptr().add(at), _mm512_mask_compress_ps(infinite, second, distances1));
+        _mm512_storeu_si512(to_slots.as_mut_ptr().add(at).cast(), _mm512_maskz_compress_epi32(second, slots1));
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn least_avx2(values: &[f32]) -> usize {
+    let values = values.as_chunks::<16>().0;
+    let mut least = [_mm256_set1_ps(f32::INFINITY); 2];
+    for values in values {
+        // SAFETY: eight floats from 0 and from 8 on lie within sixteen.
+        unsafe {
+            least[0] = _mm256_min_ps(least[0], _mm256_loadu_ps(values.as_ptr()));
+            least[1] = _mm256_min_ps(least[1], _mm256_loadu_ps(values.as_ptr().add(8)));
+        }
+    }
+    let least = _mm256_min_ps(least[0], least[1]);
+    let least = _mm256_min_ps(least, _mm256_permute2f128_ps::<1>(least, least));
+    let least = _mm256_min_ps(least, _mm256_permute_ps::<0b01_00_11_10>(least));
+    let least = _mm256_min_ps(least, _mm256_permute_ps::<0b10_11_00_01>(least));
+    for (chunk, values) in values.iter().enumerate() {
+        // SAFETY: as above.
+        let equal = unsafe {
+            let low = _mm256_cmp_ps::<_CMP_EQ_OQ>(_mm256_loadu_ps(values.as_ptr()), least);
+            let high = _mm256_cmp_ps::<_CMP_EQ_OQ>(_mm256_loadu_ps(values.as_ptr().add(8)), least);
+            _mm256_movemask_ps(low) | _mm256_movemask_ps(high) << 8
+        };
+        if equal != 0 {
+            return 16 * chunk + equal.trailing_zeros() as usize;
+        }
+    }
+    0
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn least_avx512(values: &[f32]) -> usize {
+    let values = values.as_chunks::<16>().0;
+    // SAFETY: sixteen floats.
+    let load = |values: &[f32; 16]| unsafe { _mm512_loadu_ps(values.as_ptr()) };
+    let infinite = _mm512_set1_ps(f32::INFINITY);
+    // Two least values in each lane, and the chunks they are from: even and odd ones, so that neither waits for the other.
+    let (mut least, mut chunks) = ([infinite; 2], [_mm512_setzero_si512(); 2]);
+    for (chunk, values) in values.iter().enumerate() {
+        let (values, side) = (load(values), chunk % 2);
+        let nearer = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(values, least[side]);
+        least[side] = _mm512_min_ps(values, least[side]);
+        chunks[side] = _mm512_mask_mov_epi32(chunks[side], nearer, _mm512_set1_epi32(chunk as i32));
+    }
+    let all = _mm512_set1_ps(_mm512_reduce_min_ps(_mm512_min_ps(least[0], least[1])));
+    let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    let place = |side: usize| {
+        let equal = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(least[side], all);
+        let places = _mm512_add_epi32(_mm512_slli_epi32::<4>(chunks[side]), lanes);
+        _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), equal, places)
+    };
+    _mm512_reduce_min_epu32(_mm512_min_epu32(place(0), place(1))) as usize
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn below_avx2(values: &[f32; LANES], bound: f32) -> u32 {
+    let bound = _mm256_set1_ps(bound);
+    values.as_chunks::<8>().0.iter().enumerate().fold(0, |mask, (quarter, values)| {
+        // SAFETY: eight floats.
+        let values = unsafe { _mm256_loadu_ps(values.as_ptr()) };
+        mask | _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(values, bound)).cast_unsigned() << (8 * quarter)
+    })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn below_avx512(values: &[f32; LANES], bound: f32) -> u32 {
+    let bound = _mm512_set1_ps(bound);
+    values.as_chunks::<16>().0.iter().enumerate().fold(0, |mask, (half, values)| {
+        // SAFETY: sixteen floats.
+        let values = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+        mask | u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(values, bound)) << (16 * half)
+    })
+}
+
+/// For coordinate `i` of a group, all ones where bit `3 − i` of the entry's number is set.
+const CHOSEN: [[u8; 16]; 4] = {
+    let mut chosen = [[0; 16]; 4];
+    let mut at = 0;
+    while at < 64 {
+        let (i, nibble) = (at / 16, at % 16);
+        chosen[i][nibble] = if nibble >> (3 - i) & 1 == 1 { 0xff } else { 0 };
+        at += 1;
+    }
+    chosen
+};
+
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn entries_avx2(steps: &[i8; 16], out: &mut [u8; 64]) {
+    for (half, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        // SAFETY: loads of 16 bytes from arrays of 16, and a store of 32 to one of 32.
+        unsafe {
+            let steps = _mm256_broadcastsi128_si256(_mm_loadu_si128(steps.as_ptr().cast()));
+            let mut sum = _mm256_setzero_si256();
+            for (i, chosen) in CHOSEN.iter().enumerate() {
+                let (low, high) = ((8 * half + i) as i8, (8 * half + 4 + i) as i8);
+                let mine = _mm256_shuffle_epi8(steps, _mm256_set_m128i(_mm_set1_epi8(high), _mm_set1_epi8(low)));
+                let chosen = _mm256_broadcastsi128_si256(_mm_loadu_si128(chosen.as_ptr().cast()));
+                let lowest = _mm256_min_epi8(mine, _mm256_setzero_si256());
+                sum = _mm256_add_epi8(sum, _mm256_sub_epi8(_mm256_and_si256(mine, chosen), lowest));
+            }
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), sum);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn entries_avx512(steps: &[i8; 16], out: &mut [u8; 64]) {
+    // SAFETY: loads of 16 bytes from arrays of 16, and a store of 64 to one of 64.
+    unsafe {
+        let steps = _mm512_broadcast_i32x4(_mm_loadu_si128(steps.as_ptr().cast()));
+        // The first coordinate of each of the four groups, for all entries of the group.
+        let first = _mm512_set_epi64(
+            0x0c0c_0c0c_0c0c_0c0c,
+            0x0c0c_0c0c_0c0c_0c0c,
+            0x0808_0808_0808_0808,
+            0x0808_0808_0808_0808,
+            0x0404_0404_0404_0404,
+            0x0404_0404_0404_0404,
+            0,
+            0,
+        );
+        let mut sum = _mm512_setzero_si512();
+        for (i, chosen) in CHOSEN.iter().enumerate() {
+            let mine = _mm512_shuffle_epi8(steps, _mm512_add_epi8(first, _mm512_set1_epi8(i as i8)));
+            let chosen = _mm512_broadcast_i32x4(_mm_loadu_si128(chosen.as_ptr().cast()));
+            let lowest = _mm512_min_epi8(mine, _mm512_setzero_si512());
+            sum = _mm512_add_epi8(sum, _mm512_sub_epi8(_mm512_and_si512(mine, chosen), lowest));
+        }
+        _mm512_storeu_si512(out.as_mut_ptr().cast(), sum);
+    }
+}

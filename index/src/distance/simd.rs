@@ -1,0 +1,63 @@
+//! One instruction set as a value: whoever holds it may use it, for it can be had only where the CPU has it.
+//!
+//! A search is written once over [`Simd`] and run by [`dispatch`] inside a function compiled for the instruction set, into which
+//! everything is inlined: plain loops are vectorised as far as the CPU goes, and the few operations that need more than that
+//! are this trait's.
+
+use super::fastscan::{Block, LANES, Table};
+use super::isa::Isa;
+
+/// What a walk over coded rows needs of an instruction set.
+pub(crate) trait Simd: Copy {
+    /// `out[j]` = `add[j] + distance + rescale[j] · product` for the 32 neighbours of a block, where `distance` is that of the node whose
+    /// neighbours they are; returns the mask of those below `bound`, the lowest bit for the first. The lines of `ahead` are asked for
+    /// on the way.
+    fn estimates(
+        self,
+        block: Block<'_>,
+        table: &Table,
+        distance: f32,
+        bound: f32,
+        ahead: &[u8],
+        out: &mut [f32; LANES],
+    ) -> u32;
+    /// Moves the lanes of `mask` to the front of `to`, in order, with infinite distances behind them.
+    fn compress(self, mask: u32, from: (&[f32; LANES], &[u32; LANES]), to: (&mut [f32; LANES], &mut [u32; LANES]));
+    /// The mask of the lanes below `bound`.
+    fn below(self, values: &[f32; LANES], bound: f32) -> u32;
+    /// The first of the least of `values`, whose number is a multiple of 16; 0 if there is none.
+    fn least(self, values: &[f32]) -> usize;
+    /// `Σ code · query`, exactly. Both are of one length, a multiple of 64.
+    fn product(self, code: &[u8], query: &[i8]) -> i32;
+    /// Look-up entries of four groups: see [`Table`].
+    fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]);
+}
+
+/// Something to be done with an instruction set.
+pub(crate) trait Task {
+    type Output;
+    /// `#[inline(always)]`, so that it is compiled for the instruction set.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs `task` with `isa`. Panics if this CPU lacks it.
+#[inline]
+pub(crate) fn dispatch<T: Task>(isa: Isa, task: T) -> T::Output {
+    assert!(isa.available(), "this CPU cannot run {isa}");
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the CPU has it.
+        Isa::Avx512 => unsafe { super::fastscan::x86_64::run_avx512(task) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the CPU has it.
+        Isa::Avx2 => unsafe { super::fastscan::x86_64::run_avx2(task) },
+        _ => task.run(super::fastscan::scalar::Scalar),
+    }
+}
+
+/// The nearest whole number of one well within 23 bits, ties to even: adding 1.5 · 2²³ leaves no room for a fraction.
+#[inline(always)]
+pub(crate) fn whole(x: f32) -> i32 {
+    const MAGIC: f32 = 12_582_912.0;
+    (x + MAGIC).to_bits().cast_signed().wrapping_sub(MAGIC.to_bits().cast_signed())
+}

@@ -1,0 +1,389 @@
+//! [`QuantizedGraph`]: a graph that is walked on one-bit codes lying beside the links.
+//!
+//! Each node's row holds its vector in bytes, 32 neighbours, and a one-bit code of each neighbour relative to the node (SymphonyQG,
+//! Gou et al., SIGMOD 2025, arXiv:2411.12229, on RaBitQ's codes). One hop scores all 32 from one sequential read, and computes a
+//! single exact distance. It is built whole and not changed after.
+//!
+//! layout (bytes of a row) · entry (where walks begin) · frontier walk (a search) · params · build save.
+
+mod build;
+mod entry;
+mod frontier;
+mod layout;
+mod params;
+mod save;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use half::slice::HalfFloatSliceExt;
+
+use crate::bytes::Array;
+use crate::distance::Isa;
+use crate::distance::simd::{Simd, Task, dispatch};
+use crate::graph::links::NONE;
+use crate::ids::Slot;
+use crate::metric::Metric;
+use crate::quant::byte::{ByteQuery, Scale};
+use crate::quant::rotation::Rotation;
+use crate::query::{Hit, SearchError};
+use crate::rows::{Rows, VectorRef};
+use crate::spec::{VectorError, VectorSpec};
+use crate::vectors::dense::{Line, Vectors};
+
+use entry::Entries;
+use layout::{Layout, Row};
+use walk::{Batch, Field, Limits, MAX_WIDTH, Walk};
+
+pub use params::{QuantizedParams, QuantizedSearch, QuantizedStats, Unsupported};
+
+/// Neighbours of a node: as many as are scored together.
+const DEGREE: usize = crate::distance::fastscan::LANES;
+
+/// Candidates scored at the end of a walk: of sixteen, the last eight were hardly ever a result.
+const RESCORED: usize = 8;
+
+/// Walks that go on side by side in a batch.
+const WIDTH: usize = 3;
+
+/// An index of rows that no longer change. Searches take `&self` and may run on any number of threads.
+///
+/// Whole numbers in 0..=255 are kept exactly, and distances between them are exact. Other vectors are walked on bytes and the
+/// results scored on vectors kept in the element type of the spec; `f16` halves what that takes.
+///
+/// ```
+/// use vicino_index::{BuildOptions, ElementType, Metric, QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch, Rows, VectorSpec};
+/// let points: Vec<f32> = (0..2000).flat_map(|i| [(i % 40) as f32, (i / 40) as f32]).collect();
+/// let spec = VectorSpec::new(2, Metric::L2, ElementType::F16)?;
+/// let index = QuantizedGraph::build(spec, QuantizedParams::default(), Rows::new(&points, 2)?, &BuildOptions::default())?;
+///
+/// let (mut scratch, mut hits) = (QuantizedScratch::new(), Vec::new());
+/// index.search((&[7.2, 3.1]).into(), QuantizedSearch::new(3, 0.2), &mut scratch, &mut hits)?;
+/// assert_eq!(hits[0].slot.0, 3 * 40 + 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct QuantizedGraph {
+    params: QuantizedParams,
+    /// Of queries and kept vectors.
+    spec: VectorSpec,
+    scale: Scale,
+    layout: Layout,
+    rotation: Rotation,
+    /// `[dim]`: codes are relative to it, so that tables spend their steps on what differs.
+    mean: Array<f32>,
+    /// `[nodes × layout.stride]`.
+    rows: Array<u8>,
+    entries: Entries,
+    /// Next copy of each node; empty where there is none.
+    twins: Array<u32>,
+    /// The vectors themselves; none where bytes are exact.
+    full: Option<Vectors>,
+}
+
+/// The buffers of searches on one thread.
+#[derive(Debug, Default)]
+pub struct QuantizedScratch {
+    walks: Vec<Walk>,
+    ranking: Ranking,
+}
+
+/// The buffers of turning what was found into hits.
+#[derive(Debug, Default)]
+struct Ranking {
+    slots: Vec<u32>,
+    distances: Vec<f32>,
+    query: Vec<Line>,
+    hits: Vec<Hit>,
+}
+
+impl QuantizedScratch {
+    /// Empty buffers, which grow with the first searches.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl QuantizedGraph {
+    /// Puts the `k` nearest rows that a walk of the given slack finds into `hits`, nearest first; `k` of them unless there are fewer rows.
+    /// Allocates nothing once `scratch` and `hits` have grown.
+    pub fn search(
+        &self,
+        query: VectorRef<'_>,
+        params: QuantizedSearch,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        self.search_filtered(query, params, &|_| true, scratch, hits)
+    }
+
+    /// As [`search`](QuantizedGraph::search), but only rows for which `accept` holds are returned: `k` of them unless fewer are accepted.
+    /// The walk passes through all rows; where it finds fewer than `k` accepted ones, every row is compared instead.
+    pub fn search_filtered(
+        &self,
+        query: VectorRef<'_>,
+        params: QuantizedSearch,
+        accept: &dyn Fn(Slot) -> bool,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        hits.clear();
+        let queries = Rows::one(query);
+        scratch.walks.resize_with(1.max(scratch.walks.len()), Walk::default);
+        self.run(queries, params, accept, &mut scratch.walks[..1], &mut scratch.ranking, |_, found| {
+            hits.extend_from_slice(found);
+        })
+        .map_err(|(_, error)| error)
+    }
+
+    /// Searches for every query, a few side by side, and hands the hits of each to `done`, with the query's number, in no order.
+    /// Faster than one by one, and with the same hits. On an error, which comes with the number of a query that is at fault, `done` has
+    /// been given some of the others.
+    pub fn search_batch(
+        &self,
+        queries: Rows<'_>,
+        params: QuantizedSearch,
+        scratch: &mut QuantizedScratch,
+        done: impl FnMut(usize, &[Hit]),
+    ) -> Result<QuantizedStats, (usize, SearchError)> {
+        scratch.walks.resize_with(WIDTH.max(scratch.walks.len()), Walk::default);
+        self.run(queries, params, &|_| true, &mut scratch.walks[..WIDTH], &mut scratch.ranking, done)
+    }
+
+    fn run(
+        &self,
+        queries: Rows<'_>,
+        params: QuantizedSearch,
+        accept: &dyn Fn(Slot) -> bool,
+        walks: &mut [Walk],
+        ranking: &mut Ranking,
+        mut done: impl FnMut(usize, &[Hit]),
+    ) -> Result<QuantizedStats, (usize, SearchError)> {
+        if params.k == 0 {
+            return Err((0, SearchError::ZeroK));
+        }
+        if params.slack.is_nan() {
+            return Err((0, SearchError::Radius { found: params.slack }));
+        }
+        let k = params.k.min(self.len());
+        // Bytes may swap neighbours at nearly one distance; a few more than k make sure that those meant are among them.
+        let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
+        let limits = Limits { k, keep, slack: params.slack, max_hops: params.max_hops.max(1), rescored: RESCORED };
+        let mut error = None;
+        let mut stats = QuantizedStats::default();
+        let accepts = |node| self.copies(node).any(|copy| accept(Slot(copy)));
+        dispatch(
+            isa(),
+            Batch {
+                field: self.field(),
+                limits,
+                queries: queries.len(),
+                query: |index, out: &mut Vec<f32>| {
+                    if let Err(fault) = load(&self.spec, queries.row(index), out) {
+                        error.get_or_insert((index, fault));
+                        out.clear();
+                        out.resize(self.spec.dim(), 0.0);
+                    }
+                },
+                accept: accepts,
+                done: |index, walk: &mut Walk| {
+                    self.rank(walk, k, accept, ranking);
+                    if ranking.hits.len() < k {
+                        self.scan(walk, k, keep, accept, ranking);
+                    }
+                    stats += QuantizedStats {
+                        hops: walk.counts.hops,
+                        estimates: walk.counts.estimates,
+                        distances: walk.counts.distances,
+                        rescored: if self.full.is_some() { ranking.slots.len() as u64 } else { 0 },
+                    };
+                    done(index, &ranking.hits);
+                },
+                walks: &mut walks[..queries.len().clamp(1, MAX_WIDTH).min(WIDTH)],
+            },
+        );
+        match error {
+            Some((index, error)) => Err((index, error.into())),
+            None => Ok(stats),
+        }
+    }
+
+    fn field(&self) -> Field<'_> {
+        Field {
+            rows: self.rows.as_slice(),
+            layout: self.layout,
+            nodes: self.len(),
+            entries: &self.entries,
+            rotation: &self.rotation,
+            mean: self.mean.as_slice(),
+            scale: self.scale,
+            metric: self.spec.metric(),
+        }
+    }
+
+    /// Turns the nodes a walk found into the `k` nearest hits: copies beside each node, distances from full vectors.
+    #[inline(always)]
+    fn rank(&self, walk: &Walk, k: usize, accept: &dyn Fn(Slot) -> bool, ranking: &mut Ranking) {
+        ranking.hits.clear();
+        for &(distance, node) in &walk.found {
+            let copies = self.copies(node).filter(|&copy| self.twins.len() == 0 || accept(Slot(copy)));
+            let room = walk.found.len().max(k) - ranking.hits.len();
+            ranking.hits.extend(copies.take(room).map(|copy| Hit { slot: Slot(copy), distance }));
+        }
+        self.rescore(&walk.query, k, ranking);
+    }
+
+    /// Scores the hits from full vectors, where bytes are not exact, and keeps the `k` nearest.
+    #[inline(always)]
+    fn rescore(&self, query: &[f32], k: usize, ranking: &mut Ranking) {
+        let Ranking { slots, distances, query: buffer, hits } = ranking;
+        slots.clear();
+        slots.extend(hits.iter().map(|hit| hit.slot.0));
+        distances.resize(slots.len(), 0.0);
+        match &self.full {
+            None => {}
+            Some(Vectors::F16(full)) => {
+                let words = full.padded(buffer);
+                words[..query.len()].convert_from_f32_slice(query);
+                full.view().gather(words, slots, distances);
+            }
+            Some(Vectors::F32(full)) => {
+                let words = full.padded(buffer);
+                words[..query.len()].copy_from_slice(query);
+                full.view().gather(words, slots, distances);
+            }
+            Some(_) => unreachable!("full vectors are floats"),
+        }
+        if self.full.is_some() {
+            hits.iter_mut().zip(&*distances).for_each(|(hit, &distance)| hit.distance = distance);
+            hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.slot.cmp(&b.slot)));
+        }
+        hits.truncate(k);
+    }
+
+    /// Compares every row: what a walk that found too little falls back on.
+    #[cold]
+    fn scan(&self, walk: &mut Walk, k: usize, keep: usize, accept: &dyn Fn(Slot) -> bool, ranking: &mut Ranking) {
+        let mut bytes = ByteQuery::default();
+        bytes.set(&walk.query, self.scale, self.spec.metric());
+        let rows = (0..self.len() as u32).filter(|&slot| accept(Slot(slot)));
+        let mut all = dispatch(isa(), Scan { graph: self, bytes: &bytes, slots: rows.collect() });
+        walk.counts.distances += all.len() as u64;
+        let nearer = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+        if all.len() > keep {
+            all.select_nth_unstable_by(keep - 1, nearer);
+            all.truncate(keep);
+        }
+        all.sort_unstable_by(nearer);
+        ranking.hits.clear();
+        ranking.hits.extend(all.iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
+        self.rescore(&walk.query, k, ranking);
+    }
+
+    /// `node` and the copies that hang behind it.
+    #[inline(always)]
+    fn copies(&self, node: u32) -> impl Iterator<Item = u32> {
+        let twins = self.twins.as_slice();
+        let next = move |&node: &u32| twins.get(node as usize).copied().filter(|&twin| twin != NONE);
+        std::iter::successors(Some(node), next).take(self.len())
+    }
+
+    fn row(&self, slot: u32) -> Row<'_> {
+        Row::new(&self.rows.as_slice()[slot as usize * self.layout.stride..], self.layout)
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len() / self.layout.stride
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the rows are, and how full vectors are kept.
+    pub fn spec(&self) -> VectorSpec {
+        self.spec
+    }
+
+    /// How it was built.
+    pub fn params(&self) -> QuantizedParams {
+        self.params
+    }
+
+    /// Whether every row is kept exactly in its bytes.
+    pub fn is_lossless(&self) -> bool {
+        self.scale == Scale::Whole
+    }
+
+    /// Row `slot` as kept (scaled to length one under cosine). Panics if it is not below [`len`](QuantizedGraph::len).
+    pub fn vector(&self, slot: Slot, out: &mut Vec<f32>) {
+        match &self.full {
+            Some(full) => full.decode(slot, out),
+            None => {
+                let row = self.row(slot.0);
+                self.scale.decode(row.vector(), row.terms(), self.spec.dim(), out);
+            }
+        }
+    }
+
+    /// Bytes of rows, codes and full vectors: what a search may touch.
+    pub fn index_bytes(&self) -> usize {
+        let full = self.full.as_ref().map_or(0, Vectors::bytes);
+        self.rows.bytes() + self.entries.blocks.bytes() + self.entries.slots.bytes() + self.twins.bytes() + full
+    }
+}
+
+/// The instruction set of this CPU; panics with the text of the error, as [`Kernels::new`](crate::distance::Kernels::new) does.
+fn isa() -> Isa {
+    Isa::detect().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A query as a walk has it: checked, and scaled to length one under cosine.
+#[inline(always)]
+fn load(spec: &VectorSpec, query: VectorRef<'_>, out: &mut Vec<f32>) -> Result<(), VectorError> {
+    if let VectorRef::F32(data) = query
+        && data.len() == spec.dim()
+    {
+        let (stripes, rest) = data.as_chunks::<16>();
+        let mut squares = [0.0_f32; 16];
+        for stripe in stripes {
+            for i in 0..16 {
+                squares[i] += stripe[i] * stripe[i];
+            }
+        }
+        let square = squares.iter().chain(&[0.0]).sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>();
+        // Neither NaN nor infinite nor near an overflow or underflow: then no coordinate is.
+        if (f32::MIN_POSITIVE..1e37).contains(&square) {
+            out.clear();
+            let factor = if spec.metric() == Metric::Cosine { 1.0 / square.sqrt() } else { 1.0 };
+            out.extend(data.iter().map(|x| x * factor));
+            return Ok(());
+        }
+    }
+    let floats = VectorSpec::new(spec.dim(), spec.metric(), crate::metric::ElementType::F32).expect("as the index's");
+    out.clear();
+    out.resize(spec.dim(), 0.0);
+    floats.encode(query, out)
+}
+
+/// Distances to many rows from their bytes.
+struct Scan<'a> {
+    graph: &'a QuantizedGraph,
+    bytes: &'a ByteQuery,
+    slots: Vec<u32>,
+}
+
+impl Task for Scan<'_> {
+    type Output = Vec<(f32, u32)>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        let distance = |slot| {
+            let row = self.graph.row(slot);
+            (self.bytes.distance(simd, row.vector(), row.terms()), slot)
+        };
+        self.slots.iter().map(|&slot| distance(slot)).collect()
+    }
+}

@@ -1,0 +1,257 @@
+//! One search, hop by hop, and several at once.
+//!
+//! A hop expands the nearest unexpanded candidate: its exact distance from its bytes, estimates of its 32 neighbours from their codes,
+//! those below the bound into the frontier (SymphonyQG, arXiv:2411.12229). A walk ends when the nearest candidate is farther than the
+//! k-th result by more than a given part (distance-adaptive beam search, arXiv:2505.15636), and then scores the best candidates it did
+//! not expand.
+//!
+//! A hop waits for some forty cache lines. In a batch a thread therefore walks for a few queries in turn, and while it scans the row of
+//! one it asks for the row that another will need ([`Batch`]).
+
+use crate::distance::fastscan::{LANES, Table};
+use crate::distance::prefetch::prefetch;
+use crate::distance::simd::{Simd, Task};
+use crate::metric::Metric;
+use crate::quant::byte::{ByteQuery, Scale};
+use crate::quant::rotation::Rotation;
+use crate::visited::Visited;
+
+use super::entry::Entries;
+use super::frontier::Frontier;
+use super::layout::{LINE, Layout, Row};
+
+/// What walks read.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'a> {
+    pub(super) rows: &'a [u8],
+    pub(super) layout: Layout,
+    pub(super) nodes: usize,
+    pub(super) entries: &'a Entries,
+    pub(super) rotation: &'a Rotation,
+    pub(super) mean: &'a [f32],
+    pub(super) scale: Scale,
+    pub(super) metric: Metric,
+}
+
+/// How far a walk goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Results whose k-th distance is the measure of the stop rule.
+    pub(super) k: usize,
+    /// Results kept, at least `k`.
+    pub(super) keep: usize,
+    /// The part by which the nearest candidate may be farther than the k-th result.
+    pub(super) slack: f32,
+    /// Nodes expanded at most.
+    pub(super) max_hops: usize,
+    /// Unexpanded candidates scored at the end.
+    pub(super) rescored: usize,
+}
+
+/// What a walk did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) hops: u64,
+    pub(super) estimates: u64,
+    pub(super) distances: u64,
+}
+
+/// The state and buffers of one walk.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// The query, scaled to length one under cosine.
+    pub(super) query: Vec<f32>,
+    rotated: Vec<f32>,
+    bytes: ByteQuery,
+    table: Table,
+    frontier: Frontier,
+    visited: Visited,
+    /// The nearest nodes expanded or scored, nearest first: distance by their bytes, slot.
+    pub(super) found: Vec<(f32, u32)>,
+    /// Beyond this no candidate is expanded.
+    stop: f32,
+    /// Beyond this no candidate is kept.
+    bound: f32,
+    /// The node to expand next.
+    next: Option<u32>,
+    pub(super) counts: Counts,
+}
+
+impl<'a> Field<'a> {
+    #[inline(always)]
+    fn row(&self, node: u32) -> Row<'a> {
+        Row::new(&self.rows[node as usize * self.layout.stride..], self.layout)
+    }
+}
+
+impl Walk {
+    /// Begins the search for `self.query`.
+    #[inline(always)]
+    pub(super) fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, accept: &impl Fn(u32) -> bool) {
+        let centred = self.query.iter().zip(field.mean).map(|(x, mean)| x - mean);
+        field.rotation.rotate(centred, &mut self.rotated);
+        self.table.set(simd, &self.rotated);
+        self.bytes.set(&self.query, field.scale, field.metric);
+        self.found.clear();
+        self.frontier.clear(limits.max_hops.saturating_add(limits.rescored));
+        self.visited.reset(field.nodes);
+        self.counts = Counts::default();
+        (self.stop, self.bound) = (f32::INFINITY, f32::INFINITY);
+        for entry in field.entries.nearest(simd, &self.table) {
+            let distance = self.distance(simd, field.row(entry));
+            self.frontier.push(distance, entry);
+        }
+        self.advance(simd, field, limits, accept);
+    }
+
+    #[inline(always)]
+    fn distance<S: Simd>(&mut self, simd: S, row: Row<'_>) -> f32 {
+        self.counts.distances += 1;
+        self.bytes.distance(simd, row.vector(), row.terms())
+    }
+
+    /// Chooses the node to expand next, or ends the walk.
+    #[inline(always)]
+    fn advance<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, accept: &impl Fn(u32) -> bool) {
+        self.next = None;
+        while let Some((estimate, node)) = self.frontier.pop(simd) {
+            if estimate > self.stop || self.counts.hops as usize >= limits.max_hops {
+                self.frontier.push(estimate, node);
+                break;
+            }
+            if !self.visited.insert(&[node]).is_empty() {
+                self.next = Some(node);
+                return;
+            }
+        }
+        self.finish(simd, field, limits, accept);
+    }
+
+    /// Expands a node; whether there is another. The lines of `ahead` are asked for on the way.
+    #[inline(always)]
+    fn step<S: Simd>(
+        &mut self,
+        simd: S,
+        field: Field<'_>,
+        limits: Limits,
+        accept: &impl Fn(u32) -> bool,
+        ahead: &[u8],
+    ) -> bool {
+        let Some(node) = self.next else { return false };
+        let row = field.row(node);
+        let distance = self.distance(simd, row);
+        self.take(distance, node, limits, accept);
+        let (mut estimates, bound) = ([0.0; LANES], self.bound);
+        let below = simd.estimates(row.block(), &self.table, distance, bound, ahead, &mut estimates);
+        self.frontier.extend(simd, below, (&estimates, row.slots()), bound);
+        self.counts.hops += 1;
+        self.counts.estimates += LANES as u64;
+        self.advance(simd, field, limits, accept);
+        self.next.is_some()
+    }
+
+    /// A result, if it is near enough and accepted.
+    #[inline(always)]
+    fn take(&mut self, distance: f32, node: u32, limits: Limits, accept: &impl Fn(u32) -> bool) {
+        let full = self.found.len() == limits.keep;
+        if full && distance >= self.found[limits.keep - 1].0 || !accept(node) {
+            return;
+        }
+        if full {
+            self.found.pop();
+        }
+        let at = self.found.partition_point(|found| *found < (distance, node));
+        self.found.insert(at, (distance, node));
+        if self.found.len() >= limits.k {
+            let farthest = self.found[limits.k - 1].0;
+            self.stop = farthest + limits.slack * farthest.abs();
+            self.bound = farthest + limits.slack.max(LEAST_ROOM) * farthest.abs();
+        }
+    }
+
+    /// Scores the nearest candidates that were not expanded.
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, accept: &impl Fn(u32) -> bool) {
+        let (mut nodes, mut count) = ([0; MAX_RESCORED], 0);
+        while count < limits.rescored.min(MAX_RESCORED) {
+            let Some((_, node)) = self.frontier.pop(simd) else { break };
+            if !self.visited.insert(&[node]).is_empty() {
+                field.row(node).front().chunks(LINE).for_each(|line| prefetch(line.as_ptr()));
+                nodes[count] = node;
+                count += 1;
+            }
+        }
+        for &node in &nodes[..count] {
+            let distance = self.distance(simd, field.row(node));
+            self.take(distance, node, limits, accept);
+        }
+    }
+}
+
+/// Candidates are kept this part beyond the k-th result, however early the walk stops: some are scored at the end.
+const LEAST_ROOM: f32 = 0.05;
+
+/// Candidates scored at the end at most.
+const MAX_RESCORED: usize = 64;
+
+/// Searches a few at a time on one thread.
+pub(super) struct Batch<'a, Q, A, F> {
+    pub(super) field: Field<'a>,
+    pub(super) limits: Limits,
+    pub(super) queries: usize,
+    /// Writes a query's vector, as [`Walk::query`] has it.
+    pub(super) query: Q,
+    pub(super) accept: A,
+    /// Takes what a query's walk found.
+    pub(super) done: F,
+    /// As many walks as go on side by side.
+    pub(super) walks: &'a mut [Walk],
+}
+
+impl<Q, A, F> Task for Batch<'_, Q, A, F>
+where
+    Q: FnMut(usize, &mut Vec<f32>),
+    A: Fn(u32) -> bool,
+    F: FnMut(usize, &mut Walk),
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let (field, limits, width) = (self.field, self.limits, self.walks.len());
+        let mut waiting = 0..self.queries;
+        // The query each walk is for.
+        let mut current: [Option<usize>; MAX_WIDTH] = [None; MAX_WIDTH];
+        let mut index = 0;
+        loop {
+            let before = self.walks[(index + width - 1) % width].next;
+            let ahead = before.filter(|_| width > 1).map_or(&[][..], |node| field.row(node).bytes());
+            let walk = &mut self.walks[index];
+            if let Some(query) = current[index] {
+                if walk.step(simd, field, limits, &self.accept, ahead) {
+                    if width == 1 {
+                        let next = walk.next.map(|node| field.row(node).bytes());
+                        next.into_iter().flat_map(|row| row.chunks(LINE)).for_each(|line| prefetch(line.as_ptr()));
+                    }
+                } else {
+                    (self.done)(query, walk);
+                    current[index] = None;
+                }
+            }
+            if current[index].is_none()
+                && let Some(query) = waiting.next()
+            {
+                (self.query)(query, &mut walk.query);
+                walk.start(simd, field, limits, &self.accept);
+                current[index] = Some(query);
+            }
+            if current[..width].iter().all(Option::is_none) {
+                return;
+            }
+            index = (index + 1) % width;
+        }
+    }
+}
+
+/// Walks side by side at most.
+pub(super) const MAX_WIDTH: usize = 8;

@@ -1,0 +1,153 @@
+//! A random rotation in O(d log d): after it, a vector's mass is spread evenly over its coordinates, so that one bit of each tells
+//! about as much as it can.
+//!
+//! The fast Hadamard transform with random signs (HD rounds, as in RaBitQ, arXiv:2405.12497) needs a power of two. Other dimensions are
+//! padded to a multiple of 32 only: rounds transform the first and the last 2^p coordinates in turn, with a butterfly between the halves
+//! of the whole (Kac's walk) after each. Every step is orthogonal, so norms and products stay what they are.
+
+/// A rotation of vectors of a given dimension, drawn from a seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Rotation {
+    dim: usize,
+    padded: usize,
+    /// Signs of each round, `[ROUNDS × padded]`: 1 or −1; the first round's carry the scale of all.
+    signs: Vec<f32>,
+}
+
+const ROUNDS: usize = 4;
+
+impl Rotation {
+    /// Dimension after rotation: a multiple of 32, so that codes fill whole registers.
+    pub(crate) const fn padded(dim: usize) -> usize {
+        dim.next_multiple_of(32)
+    }
+
+    pub(crate) fn new(dim: usize, seed: u64) -> Self {
+        let padded = Self::padded(dim);
+        let window = window(padded);
+        // Each transform lengthens a vector by √window, each butterfly by √2.
+        let butterflies = if window == padded { 1.0 } else { 2.0_f64 };
+        let scale = (window as f64 * butterflies).sqrt().powi(-(ROUNDS as i32));
+        let mut state = seed;
+        let signs = (0..ROUNDS * padded)
+            .map(|i| {
+                let sign = if splitmix(&mut state) >> 63 == 0 { 1.0 } else { -1.0 };
+                // Coordinates outside the window of a round are not lengthened by its transform; see `rotate`.
+                if i < padded { (sign * scale) as f32 } else { sign as f32 }
+            })
+            .collect();
+        Rotation { dim, padded, signs }
+    }
+
+    /// Dimension of what comes out.
+    pub(crate) fn out_dim(&self) -> usize {
+        self.padded
+    }
+
+    /// `out` = the rotation of `vector`. Panics unless it is as long as the dimension.
+    #[inline(always)]
+    pub(crate) fn rotate(&self, vector: impl ExactSizeIterator<Item = f32>, out: &mut Vec<f32>) {
+        assert_eq!(vector.len(), self.dim, "coordinates");
+        out.clear();
+        out.extend(vector);
+        out.resize(self.padded, 0.0);
+        rotate(out, &self.signs);
+    }
+}
+
+/// The largest power of two that fits.
+#[inline(always)]
+fn window(padded: usize) -> usize {
+    1 << padded.ilog2()
+}
+
+#[inline(always)]
+fn rotate(x: &mut [f32], signs: &[f32]) {
+    let (len, window) = (x.len(), window(x.len()));
+    for (round, signs) in signs.chunks_exact(len).enumerate() {
+        x.iter_mut().zip(signs).for_each(|(x, sign)| *x *= sign);
+        if window == len {
+            transform(x);
+            continue;
+        }
+        // What lies outside the window keeps its length, so it is lengthened as the transform lengthens the rest.
+        let stretch = (window as f32).sqrt();
+        let (outside, inside) =
+            if round % 2 == 0 { (window..len, 0..window) } else { (0..len - window, len - window..len) };
+        x[outside].iter_mut().for_each(|x| *x *= stretch);
+        transform(&mut x[inside]);
+        let (low, high) = x.split_at_mut(len / 2);
+        for (a, b) in low.iter_mut().zip(high) {
+            (*a, *b) = (*a + *b, *a - *b);
+        }
+    }
+}
+
+/// The Hadamard transform without its scale, of a power of two of at least 32 coordinates.
+#[inline(always)]
+fn transform(x: &mut [f32]) {
+    for x in x.as_chunks_mut::<16>().0 {
+        for h in [1, 2, 4, 8] {
+            let y = *x;
+            *x = std::array::from_fn(|i| if i & h == 0 { y[i] + y[i ^ h] } else { y[i ^ h] - y[i] });
+        }
+    }
+    let mut h = 16;
+    while h < x.len() {
+        for pair in x.chunks_exact_mut(2 * h) {
+            let (low, high) = pair.split_at_mut(h);
+            for (a, b) in low.iter_mut().zip(high) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
+        }
+        h *= 2;
+    }
+}
+
+/// Sebastiano Vigna's SplitMix64: the next of a sequence of well-mixed numbers.
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norms_and_products_stay() {
+        for dim in [1, 7, 32, 50, 64, 96, 100, 128, 384, 784, 1000, 1536] {
+            let rotation = Rotation::new(dim, 7);
+            let mut state = dim as u64;
+            let mut draw = || (0..dim).map(|_| splitmix(&mut state) as f32 / u64::MAX as f32 - 0.3).collect::<Vec<_>>();
+            let (a, b) = (draw(), draw());
+            let (mut ra, mut rb) = (Vec::new(), Vec::new());
+            rotation.rotate(a.iter().copied(), &mut ra);
+            rotation.rotate(b.iter().copied(), &mut rb);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+            for (x, y, rx, ry) in [(&a, &a, &ra, &ra), (&a, &b, &ra, &rb)] {
+                let (before, after) = (dot(x, y), dot(rx, ry));
+                assert!(
+                    (before - after).abs() <= 1e-4 * dot(&a, &a).max(dot(&b, &b)),
+                    "{dim}: {before} became {after}"
+                );
+            }
+        }
+    }
+
+    /// A single coordinate is spread over all: the largest after rotation is within what a random direction would have.
+    #[test]
+    fn mass_is_spread() {
+        for dim in [64, 96, 384, 784, 1536] {
+            let (rotation, mut out) = (Rotation::new(dim, 3), Vec::new());
+            for axis in [0, dim / 3, dim - 1] {
+                rotation.rotate((0..dim).map(|i| if i == axis { 1.0 } else { 0.0 }), &mut out);
+                let largest = out.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+                assert!(largest < 6.0 / (out.len() as f32).sqrt(), "{dim} axis {axis}: {largest}");
+            }
+        }
+    }
+}
