@@ -6,6 +6,8 @@ Started as `python worker.py ENGINE`; `engines.py` beside it holds the engines. 
 The clock runs around the engine's call alone: reading, writing and converting neighbours happen outside it.
 """
 
+import ctypes
+import gc
 import json
 import os
 import signal
@@ -39,6 +41,15 @@ def forget_peak():
         pass
 
 
+def give_back():
+    """Returns freed memory to the system, where the allocator can, so that `VmRSS` shows what is held."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        pass
+
+
 class Worker:
     def __init__(self, engine):
         self.engine = engine
@@ -46,8 +57,10 @@ class Worker:
         self.queries = None
 
     def load(self, request):
-        self.train = np.fromfile(request["train"], dtype="<f4").reshape(-1, request["dim"])
-        self.queries = np.fromfile(request["queries"], dtype="<f4").reshape(-1, request["dim"])
+        self.queries = self.engine.fit(np.fromfile(request["queries"], dtype="<f4").reshape(-1, request["dim"]))
+        give_back()
+        self.empty = memory("VmRSS")
+        self.train = self.engine.fit(np.fromfile(request["train"], dtype="<f4").reshape(-1, request["dim"]))
         self.metric = request["metric"]
         return {"reply": "loaded", "version": self.engine.version()}
 
@@ -60,12 +73,15 @@ class Worker:
         seconds = time.perf_counter() - start
         peak = memory("VmHWM")
         self.train = None
+        give_back()
+        after = memory("VmRSS")
         return {
             "reply": "built",
             "seconds": seconds,
             "index_bytes": self.engine.size(request["scratch"]),
             "rss_before_bytes": before,
             "peak_rss_bytes": peak,
+            "resident_bytes": None if after is None else max(after - self.empty, 0),
         }
 
     def search(self, request):

@@ -28,6 +28,8 @@ pub(crate) enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// How time per query and build time grow with the rows: results of `run --rows` side by side
+    Growth(GrowthArgs),
     /// The rivals' Python packages, in an environment of their own
     Rivals {
         #[command(subcommand)]
@@ -84,6 +86,9 @@ pub(crate) struct RunArgs {
     /// Time every setting this often, whatever the sweep says
     #[arg(long, value_parser = positive)]
     pub(crate) repeats: Option<usize>,
+    /// Index only the first so many rows; their exact neighbours are then computed
+    #[arg(long, value_parser = positive)]
+    pub(crate) rows: Option<usize>,
     /// Ask only the first so many queries
     #[arg(long, value_parser = positive)]
     pub(crate) queries: Option<usize>,
@@ -119,6 +124,25 @@ pub(crate) struct ReportArgs {
     #[arg(long)]
     pub(crate) markdown: bool,
     /// Where plots and page go [default: beside the first file; with --json or --markdown: nowhere]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  for rows in 100000 300000 1000000; do
+      bench-ann run --dataset sift-128-euclidean --rows $rows --engine vicino,hnswlib --sweep m16 --out sift-$rows.json
+  done
+  bench-ann growth sift-100000.json sift-300000.json sift-1000000.json")]
+pub(crate) struct GrowthArgs {
+    /// Results files of one data set with different numbers of rows
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
+    /// Where the plots go [default: beside the first file; with --markdown: nowhere]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }

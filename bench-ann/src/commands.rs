@@ -16,13 +16,13 @@ use bench_ann::process::INTERRUPTED;
 use bench_ann::report::plot::{Measure, plot};
 use bench_ann::report::summary::{Section, json, sections};
 use bench_ann::report::table::{Table, legend};
-use bench_ann::report::{html, svg};
+use bench_ann::report::{growth::Growth, html, standing, svg};
 use bench_ann::results::{Results, ResultsError, SCHEMA, write_atomically};
 use bench_ann::rivals::{Package, Rivals};
 use bench_ann::run::{Listener, Options, run};
 use bench_ann::sweep::{BUILT_IN, Sweep};
 
-use crate::cli::{Command, ReportArgs, RivalsCommand, RunArgs};
+use crate::cli::{Command, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
 
 /// Exit status after Ctrl-C, as shells have it.
 const INTERRUPTED_STATUS: u8 = 130;
@@ -33,6 +33,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(args) => return measure(&args),
         Command::Report(args) => report(&args)?,
+        Command::Growth(args) => growth(&args)?,
         Command::Compare { old, new, markdown } => {
             let comparison = compare(&Results::read(&old)?, &Results::read(&new)?)?;
             let table = &comparison.table;
@@ -82,7 +83,10 @@ fn measure(args: &RunArgs) -> Result<ExitCode> {
 
     let mut progress = Progress::new(args);
     progress.doing(&format!("opening {}", args.dataset));
-    let dataset = vicino_datasets::open(&args.dataset)?;
+    let mut dataset = vicino_datasets::open(&args.dataset)?;
+    if let Some(rows) = args.rows {
+        dataset = dataset.first_rows(rows)?;
+    }
     let data = Data::new(dataset, args.k, args.queries, &exact_progress)?;
     // Until here there is nothing to save, and Ctrl-C ends the process at once.
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("Ctrl-C handler")?;
@@ -216,6 +220,11 @@ fn report(args: &ReportArgs) -> Result<()> {
             println!("{}", if args.markdown { table.markdown() } else { table.text() });
         }
         println!("{}", legend());
+        if let Some(table) = standing::table(&sections) {
+            println!("\n{}\n", standing::TITLE);
+            println!("{}", if args.markdown { table.markdown() } else { table.text() });
+            println!("{}", standing::legend());
+        }
         for failure in files.iter().flat_map(|file| &file.failures) {
             println!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
         }
@@ -226,6 +235,29 @@ fn report(args: &ReportArgs) -> Result<()> {
         let stem = args.files[0].file_stem().unwrap_or_default().to_string_lossy();
         for path in write(&sections, &folder, &stem)? {
             eprintln!("wrote {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn growth(args: &GrowthArgs) -> Result<()> {
+    let files = args.files.iter().map(|path| Results::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let sections = sections(&files);
+    let growth = Growth::of(&sections)?;
+    let table = growth.table();
+    println!("{}\n", growth.title());
+    println!("{}", if args.markdown { table.markdown() } else { table.text() });
+    println!("{}", Growth::legend());
+    let beside = || args.files[0].parent().map(Path::to_owned).unwrap_or_default();
+    if let Some(folder) = args.out.clone().or_else(|| (!args.markdown).then(beside)) {
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        for (cost, drawing) in growth.plots() {
+            let name = format!("{}-growth-{cost}", growth.dataset());
+            for (end, data) in [("svg", drawing.clone().into_bytes()), ("png", svg::png(&drawing))] {
+                let path = folder.join(format!("{name}.{end}"));
+                write_atomically(&path, &data)?;
+                eprintln!("wrote {}", path.display());
+            }
         }
     }
     Ok(())

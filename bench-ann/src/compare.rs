@@ -38,7 +38,7 @@ pub fn compare(old: &Results, new: &Results) -> Result<Comparison, Incomparable>
     let (olds, news) = (&olds[0], &news[0]);
     let mut header = vec!["engine".to_owned(), "build".to_owned()];
     header.extend(TARGETS.iter().map(|target| format!("QPS @{target}")));
-    header.extend(["build time", "index size", "peak memory"].map(str::to_owned));
+    header.extend(["build time", "index size", "resident memory", "peak memory"].map(str::to_owned));
     let mut comparison =
         Comparison { table: Table { header, rows: Vec::new() }, losses: 0, notes: conditions(old, new) };
     for line in &news.lines {
@@ -99,6 +99,7 @@ impl Comparison {
         let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
         cells.push(ratio(Some(old.build.build_s), Some(new.build.build_s)));
         cells.push(ratio(bytes(old.build.index_bytes), bytes(new.build.index_bytes)));
+        cells.push(ratio(bytes(old.build.resident_bytes), bytes(new.build.resident_bytes)));
         cells.push(ratio(bytes(old.build.peak_rss_bytes), bytes(new.build.peak_rss_bytes)));
         self.table.rows.push(cells);
     }

@@ -8,7 +8,7 @@
 //! results  sweep  data  rivals           files in, files out
 //! worker                                 the measured process of our own engines
 //! process  run                           the measuring process
-//! report/{table, plot, html}  compare    what a result says
+//! report/{table, plot, standing, growth, html}  compare    what a result says
 //! ```
 
 #![forbid(unsafe_code)]

@@ -77,6 +77,9 @@ pub enum Reply {
         rss_before_bytes: Option<u64>,
         /// Largest resident size up to the end of the build.
         peak_rss_bytes: Option<u64>,
+        /// Resident size with the index built and the vectors let go, less that before the vectors were loaded: what keeping the index
+        /// ready costs.
+        resident_bytes: Option<u64>,
     },
     /// All queries are answered and the neighbours written.
     Searched {

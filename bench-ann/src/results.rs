@@ -86,6 +86,8 @@ pub struct Build {
     pub index_bytes: Option<u64>,
     /// Peak of the engine's process up to the end of the build, less its size just before the build with the vectors loaded.
     pub peak_rss_bytes: Option<u64>,
+    /// Resident size of the engine's process with the index built and the vectors let go, less that before the vectors were loaded.
+    pub resident_bytes: Option<u64>,
     /// That peak as the kernel gave it (`VmHWM`), vectors and interpreter included.
     pub process_peak_rss_bytes: Option<u64>,
 }

@@ -174,7 +174,7 @@ impl Session<'_> {
         }
         let built =
             worker.ask(&Request::Build { params: config.build.clone(), threads, scratch: self.folder.clone() })?;
-        let Reply::Built { seconds, index_bytes, rss_before_bytes, peak_rss_bytes } = built else {
+        let Reply::Built { seconds, index_bytes, rss_before_bytes, peak_rss_bytes, resident_bytes } = built else {
             return Err(unexpected(&built));
         };
         let build = Build {
@@ -183,6 +183,7 @@ impl Session<'_> {
             build_s: seconds,
             index_bytes,
             peak_rss_bytes: peak_rss_bytes.zip(rss_before_bytes).map(|(peak, before)| peak.saturating_sub(before)),
+            resident_bytes,
             process_peak_rss_bytes: peak_rss_bytes,
         };
         Ok(Live { config, worker, build, runs: vec![None; config.searches.len()] })

@@ -1,6 +1,6 @@
 //! What to measure: for each engine, which build parameters with which search parameters.
 //!
-//! A sweep is a TOML file; three are built in. A value is one value or a list, and every combination is measured:
+//! A sweep is a TOML file; some are built in. A value is one value or a list, and every combination is measured:
 //! ```toml
 //! repeats = 5
 //! [[config]]
@@ -22,6 +22,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("default", include_str!("../sweeps/default.toml")),
     ("quick", include_str!("../sweeps/quick.toml")),
     ("first-slice", include_str!("../sweeps/first-slice.toml")),
+    ("frontier", include_str!("../sweeps/frontier.toml")),
+    ("growth", include_str!("../sweeps/growth.toml")),
 ];
 
 /// One index to build and the settings to search it with.
@@ -239,7 +241,12 @@ mod tests {
         assert!(message(&TWO.replace("repeats = 3", "repeats = 0"), "vicino").contains("at least 1"));
         assert!(message(&TWO.replace("hnswlib", "hnsw"), "vicino").contains("no engine is named `hnsw`"));
         assert!(message(&TWO.replace("build", "biuld"), "vicino").contains("biuld"));
-        assert!(Sweep::open("nowhere", &[]).unwrap_err().to_string().contains("default, quick, first-slice"));
+        assert!(
+            Sweep::open("nowhere", &[])
+                .unwrap_err()
+                .to_string()
+                .contains("default, quick, first-slice, frontier, growth")
+        );
     }
 
     #[test]

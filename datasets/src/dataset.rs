@@ -69,6 +69,17 @@ impl Dataset {
         let hash = hash(metric, &train, &test);
         Ok(Dataset { name: name.into(), metric, train, test, truth, hash })
     }
+
+    /// The set of its first `rows` rows and all its queries, with a hash of its own and no truth, for that is another. Errors if there
+    /// are fewer rows, or none is wanted.
+    pub fn first_rows(self, rows: usize) -> Result<Self, Mismatch> {
+        let there = self.train.len();
+        Mismatch::unless((1..=there).contains(&rows), "first rows", format_args!("1 to {there}"), rows)?;
+        if rows == there {
+            return Ok(self);
+        }
+        Dataset::new(self.name, self.metric, self.train.select(0..rows), self.test, None)
+    }
 }
 
 impl Truth {
@@ -126,6 +137,18 @@ mod tests {
         assert_eq!(error, "neighbours: expected 1 queries × 2, found 1");
         let error = fault(Truth { k: 1, neighbors: vec![0], distances: Some(vec![]) });
         assert_eq!(error, "distances: expected 1 queries × 1, found 0");
+    }
+
+    #[test]
+    fn the_first_rows_are_a_set_of_their_own() {
+        let truth = Truth { k: 1, neighbors: vec![2], distances: None };
+        let whole = Dataset::new("t", Metric::L2, line(&[0.0, 1.0, 2.0]), line(&[3.0]), Some(truth)).unwrap();
+        let part = whole.clone().first_rows(2).unwrap();
+        assert_eq!((part.train.to_f32(), part.test.len(), part.truth), (vec![0.0, 1.0], 1, None));
+        assert_ne!(part.hash, whole.hash);
+        assert_eq!(whole.clone().first_rows(3).unwrap(), whole);
+        let error = whole.first_rows(4).unwrap_err().to_string();
+        assert_eq!(error, "first rows: expected 1 to 3, found 4");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::plot::{Measure, plot};
+use super::standing;
 use super::summary::Section;
 use super::svg::escape;
 use super::table::{Table, is_text, legend};
@@ -13,6 +14,10 @@ const STYLE: &str = include_str!("report.css");
 /// The page.
 pub fn page(sections: &[Section<'_>]) -> String {
     let mut body = String::new();
+    if let Some(standing) = standing::table(sections) {
+        body += &format!("<section>\n<h2>{}</h2>\n{}", escape(standing::TITLE), table(&standing));
+        body += &format!("<p class=\"note\">{}</p>\n</section>\n", escape(&standing::legend()));
+    }
     for section in sections {
         write!(body, "<section>\n<h2>{}</h2>\n", escape(&section.title())).expect("writing to a string");
         for drawing in [Measure::Qps, Measure::Distances].iter().filter_map(|&measure| plot(section, measure)) {

@@ -11,10 +11,10 @@ use super::summary::Section;
 use super::svg::{Style, Svg};
 use super::table::short;
 
-const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 560.0;
+pub(super) const WIDTH: f64 = 960.0;
+pub(super) const HEIGHT: f64 = 560.0;
 /// The plotting area: left, top, right, bottom.
-const AREA: (f64, f64, f64, f64) = (74.0, 66.0, 780.0, 500.0);
+pub(super) const AREA: (f64, f64, f64, f64) = (74.0, 66.0, 780.0, 500.0);
 const INK: &str = "#1f2933";
 const SOFT: &str = "#616e7c";
 const GRID: &str = "#e4e7eb";
@@ -102,20 +102,11 @@ pub fn plot(section: &Section<'_>, measure: Measure) -> Option<String> {
     let values = Scale::new(least.ln() - 0.15, most.ln() + 0.15, AREA.3, AREA.1);
 
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    svg.raw(&format!(r##"<rect class="paper" width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>"##));
     frame(&mut svg, section, measure);
     for tick in RECALL_TICKS.into_iter().filter(|&tick| tick >= lowest) {
-        let x = recalls.at(squeeze(tick));
-        svg.line((x, AREA.1), (x, AREA.3), "grid", GRID);
-        svg.text((x, AREA.3 + 20.0), TICK, &short(tick));
+        column(&mut svg, recalls.at(squeeze(tick)), &short(tick));
     }
-    for tick in decades(least, most) {
-        let y = values.at(tick.ln());
-        if (AREA.1..=AREA.3).contains(&y) {
-            svg.line((AREA.0, y), (AREA.2, y), "grid", GRID);
-            svg.text((AREA.0 - 8.0, y + 4.0), Style { anchor: "end", ..TICK }, &thousands(tick));
-        }
-    }
+    levels(&mut svg, &values, least, most);
     // Ours last, so that nothing covers it.
     for series in series.iter().rev() {
         let at = |&(recall, value): &(f64, f64)| (recalls.at(squeeze(recall)), values.at(value.ln()));
@@ -147,24 +138,47 @@ fn series(section: &Section<'_>, measure: Measure) -> Vec<Series> {
 }
 
 fn frame(svg: &mut Svg, section: &Section<'_>, measure: Measure) {
-    let (left, top, right, bottom) = AREA;
     let title = match measure {
         Measure::Qps => "Recall and speed",
         Measure::Distances => "Recall and distances computed",
     };
-    svg.text((left, 28.0), TITLE, &format!("{title}: {}", section.dataset.name));
-    svg.text((left, 48.0), CONDITIONS, &conditions(section));
+    let title = format!("{title}: {}", section.dataset.name);
+    axes(svg, [&title, &conditions(section)], &format!("recall@{}", section.k), measure.label());
+}
+
+/// Title and conditions, and the two axes with what they show.
+pub(super) fn axes(svg: &mut Svg, heading: [&str; 2], across: &str, up: &str) {
+    let (left, top, right, bottom) = AREA;
+    svg.raw(&format!(r##"<rect class="paper" width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>"##));
+    svg.text((left, 28.0), TITLE, heading[0]);
+    svg.text((left, 48.0), CONDITIONS, heading[1]);
     svg.line((left, bottom), (right, bottom), "axis", SOFT);
     svg.line((left, top), (left, bottom), "axis", SOFT);
-    let middle = f64::midpoint(left, right);
-    svg.text((middle, bottom + 42.0), LABEL, &format!("recall@{}", section.k));
+    svg.text((f64::midpoint(left, right), bottom + 42.0), LABEL, across);
     let (x, y) = (18.0, f64::midpoint(top, bottom));
     svg.raw(&format!(r#"<g transform="rotate(-90 {x} {y})">"#));
-    svg.text((x, y), LABEL, measure.label());
+    svg.text((x, y), LABEL, up);
     svg.raw("</g>");
 }
 
-fn conditions(section: &Section<'_>) -> String {
+/// The values on the upright axis.
+pub(super) fn levels(svg: &mut Svg, values: &Scale, least: f64, most: f64) {
+    for tick in decades(least, most) {
+        let y = values.at(tick.ln());
+        if (AREA.1..=AREA.3).contains(&y) {
+            svg.line((AREA.0, y), (AREA.2, y), "grid", GRID);
+            svg.text((AREA.0 - 8.0, y + 4.0), Style { anchor: "end", ..TICK }, &thousands(tick));
+        }
+    }
+}
+
+/// A value on the axis below.
+pub(super) fn column(svg: &mut Svg, x: f64, text: &str) {
+    svg.line((x, AREA.1), (x, AREA.3), "grid", GRID);
+    svg.text((x, AREA.3 + 20.0), TICK, text);
+}
+
+pub(super) fn conditions(section: &Section<'_>) -> String {
     let data = section.dataset;
     let plural = if section.search_threads == 1 { "" } else { "s" };
     let cpu = section.files.first().map_or("", |file| &file.machine.cpu);
@@ -179,16 +193,21 @@ fn legend(svg: &mut Svg, section: &Section<'_>, series: &[Series]) {
     let mut series: Vec<&Series> = series.iter().collect();
     series.sort_by_key(place);
     for (row, Series { engine, .. }) in series.into_iter().enumerate() {
-        let (x, y) = (AREA.2 + 22.0, AREA.1 + 14.0 + 24.0 * row as f64);
-        connect(svg, *engine, &[(x, y), (x + 32.0, y)]);
-        mark(svg, *engine, (x + 16.0, y));
-        let weight = if *engine == 0 { 600 } else { 400 };
-        svg.text((x + 42.0, y + 4.5), Style { weight, ..LEGEND }, ENGINES[*engine].name);
+        key(svg, row, *engine, ENGINES[*engine].name);
     }
 }
 
+/// A row of the legend, counted from the top.
+pub(super) fn key(svg: &mut Svg, row: usize, engine: usize, text: &str) {
+    let (x, y) = (AREA.2 + 22.0, AREA.1 + 14.0 + 24.0 * row as f64);
+    connect(svg, engine, &[(x, y), (x + 32.0, y)]);
+    mark(svg, engine, (x + 16.0, y));
+    let weight = if engine == 0 { 600 } else { 400 };
+    svg.text((x + 42.0, y + 4.5), Style { weight, ..LEGEND }, text);
+}
+
 /// A line through the points.
-fn connect(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
+pub(super) fn connect(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
     let (name, (colour, _)) = (ENGINES[engine].name, LOOKS[engine]);
     let width = if engine == 0 { 3.0 } else { 1.8 };
     let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
@@ -199,7 +218,7 @@ fn connect(svg: &mut Svg, engine: usize, points: &[(f64, f64)]) {
 }
 
 /// The engine's mark: shapes tell apart what colours do not.
-fn mark(svg: &mut Svg, engine: usize, (x, y): (f64, f64)) {
+pub(super) fn mark(svg: &mut Svg, engine: usize, (x, y): (f64, f64)) {
     let (name, (colour, corners)) = (ENGINES[engine].name, LOOKS[engine]);
     let style = format!(r##"class="mark engine-{name}" fill="{colour}" stroke="#ffffff" stroke-width="1""##);
     if corners.is_empty() {
@@ -211,17 +230,17 @@ fn mark(svg: &mut Svg, engine: usize, (x, y): (f64, f64)) {
 }
 
 /// A straight line from one range onto another.
-struct Scale {
+pub(super) struct Scale {
     from: (f64, f64),
     to: (f64, f64),
 }
 
 impl Scale {
-    fn new(from_start: f64, from_end: f64, to_start: f64, to_end: f64) -> Scale {
+    pub(super) fn new(from_start: f64, from_end: f64, to_start: f64, to_end: f64) -> Scale {
         Scale { from: (from_start, from_end.max(from_start + 1e-9)), to: (to_start, to_end) }
     }
 
-    fn at(&self, value: f64) -> f64 {
+    pub(super) fn at(&self, value: f64) -> f64 {
         let share = (value - self.from.0) / (self.from.1 - self.from.0);
         self.to.0 + share * (self.to.1 - self.to.0)
     }
@@ -238,7 +257,7 @@ fn decades(least: f64, most: f64) -> impl Iterator<Item = f64> {
 }
 
 /// A number with its thousands apart.
-fn thousands(value: f64) -> String {
+pub(super) fn thousands(value: f64) -> String {
     if value < 1.0 {
         return format!("{value}");
     }

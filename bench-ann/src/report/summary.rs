@@ -72,6 +72,7 @@ pub struct Row<'a> {
     build_threads: usize,
     index_bytes: Option<u64>,
     peak_rss_bytes: Option<u64>,
+    resident_bytes: Option<u64>,
 }
 
 /// Files of the same data, k and threads together, in the order in which they first appear.
@@ -183,6 +184,7 @@ impl Section<'_> {
             build_threads: line.build.build_threads,
             index_bytes: line.build.index_bytes,
             peak_rss_bytes: line.build.peak_rss_bytes,
+            resident_bytes: line.build.resident_bytes,
         }
     }
 

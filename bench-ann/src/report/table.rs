@@ -6,7 +6,7 @@ use super::summary::{At, BASELINE, Line, Section, TARGETS};
 const MIDDLE: usize = 1;
 const HIGH: usize = 2;
 /// What stands where nothing was measured.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 /// A table of text: all columns but the first two are numbers.
 pub struct Table {
@@ -25,7 +25,7 @@ impl Table {
             header.extend([MIDDLE, HIGH].map(|target| format!("{name} {}", short(TARGETS[target]))));
         }
         header.extend(["p50 µs", "p99 µs"].map(|name| format!("{name} {}", short(TARGETS[MIDDLE]))));
-        header.extend(["build s", "index MB", "peak MB"].map(str::to_owned));
+        header.extend(["build s", "index MB", "resident MB", "peak MB"].map(str::to_owned));
         Table { header, rows: section.lines.iter().map(|line| row(section, line)).collect() }
     }
 
@@ -104,7 +104,8 @@ pub fn legend() -> String {
          beyond them: ≥ where even the cheapest setting exceeds that recall, {NOTHING} where none reaches it. × is the speed over \
          that of {BASELINE}'s index of the same build parameters, or of its best where there is none, and is not given where either exceeds the recall. dist is distances \
          computed per query, where the engine counts them. Recall counts ties by distance. Latencies are of single queries, for \
-         Python packages with the call. Peak MB is the process's peak up to the end of the build less its size just before, \
+         Python packages with the call. Resident MB is the process's size with the index built and the vectors let go, less that before \
+         they were loaded. Peak MB is the process's peak up to the end of the build less its size just before, \
          with the vectors loaded."
     )
 }
@@ -118,7 +119,6 @@ fn row(section: &Section<'_>, line: &Line<'_>) -> Vec<String> {
     let latency = |pick: fn(&crate::results::Latency) -> f64| {
         count(line.at[MIDDLE].and_then(|at| at.between.1.latency.as_ref().map(pick)))
     };
-    let megabytes = |bytes: Option<u64>| or_nothing(bytes, |bytes| format!("{:.1}", bytes as f64 / 1e6));
     let mut cells = vec![line.engine.to_owned(), line.build.build_params.to_string()];
     cells.extend(line.at.iter().map(|at| or_nothing(*at, speed)));
     cells.extend([MIDDLE, HIGH].map(|target| or_nothing(section.ratio(line, target), |ratio| format!("{ratio:.2}"))));
@@ -127,16 +127,21 @@ fn row(section: &Section<'_>, line: &Line<'_>) -> Vec<String> {
     cells.push(latency(|latency| latency.p99_us));
     cells.push(format!("{:.1}", line.build.build_s));
     cells.push(megabytes(line.build.index_bytes));
+    cells.push(megabytes(line.build.resident_bytes));
     cells.push(megabytes(line.build.peak_rss_bytes));
     cells
 }
 
-fn speed(at: At<'_>) -> String {
+pub(super) fn megabytes(bytes: Option<u64>) -> String {
+    or_nothing(bytes, |bytes| format!("{:.1}", bytes as f64 / 1e6))
+}
+
+pub(super) fn speed(at: At<'_>) -> String {
     format!("{}{}", if at.bound { "≥ " } else { "" }, count(Some(at.qps)))
 }
 
 /// A number with as many digits as it deserves: three at least, none behind a hundred.
-fn count(value: Option<f64>) -> String {
+pub(super) fn count(value: Option<f64>) -> String {
     or_nothing(value, |value| match value {
         value if value >= 99.5 => format!("{value:.0}"),
         value if value >= 9.95 => format!("{value:.1}"),
@@ -144,7 +149,7 @@ fn count(value: Option<f64>) -> String {
     })
 }
 
-fn or_nothing<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+pub(super) fn or_nothing<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| NOTHING.to_owned(), show)
 }
 

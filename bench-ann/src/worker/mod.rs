@@ -95,7 +95,7 @@ pub fn serve(engine: &str, requests: impl BufRead, mut replies: impl Write) -> i
             )));
         }
     };
-    let mut state = State { engine, train: None, queries: None, metric: Metric::L2 };
+    let mut state = State { engine, train: None, queries: None, metric: Metric::L2, empty: None };
     for line in requests.lines() {
         let reply = match serde_json::from_str(&line?) {
             Ok(request) => state.answer(request).unwrap_or_else(|error| Reply::Failed { message: error.to_string() }),
@@ -113,6 +113,8 @@ struct State {
     train: Option<Matrix>,
     queries: Option<Matrix>,
     metric: Metric,
+    /// Resident size without rows and index.
+    empty: Option<u64>,
 }
 
 impl State {
@@ -120,8 +122,9 @@ impl State {
         match request {
             Request::Load { train, queries, dim, metric } => {
                 self.metric = metric.parse()?;
-                self.train = Some(Matrix::read(&train, dim)?);
                 self.queries = Some(Matrix::read(&queries, dim)?);
+                self.empty = memory("VmRSS");
+                self.train = Some(Matrix::read(&train, dim)?);
                 Ok(Reply::Loaded { version: concat!("vicino-index ", env!("CARGO_PKG_VERSION")).to_owned() })
             }
             Request::Build { params, threads, .. } => self.build(&params, threads),
@@ -139,8 +142,10 @@ impl State {
         self.engine.build(&train, self.metric, params, threads)?;
         let seconds = start.elapsed().as_secs_f64();
         let peak_rss_bytes = memory("VmHWM");
+        drop(train);
+        let resident_bytes = memory("VmRSS").zip(self.empty).map(|(now, empty)| now.saturating_sub(empty));
         let index_bytes = Some(self.engine.index_bytes());
-        Ok(Reply::Built { seconds, index_bytes, rss_before_bytes, peak_rss_bytes })
+        Ok(Reply::Built { seconds, index_bytes, rss_before_bytes, peak_rss_bytes, resident_bytes })
     }
 
     fn search(&mut self, params: &Params, k: usize, threads: usize, neighbors: &Path) -> Result<Reply, Fault> {

@@ -48,6 +48,7 @@ fn a_run_measures_recall_speed_and_cost_and_lists_what_it_could_not() {
         assert_eq!(run.qps_repeats.len(), 2);
         assert!(run.recall_ann_benchmarks >= run.recall);
         assert!(run.latency.is_some_and(|latency| latency.queries == 200 && latency.p50_us <= latency.p99_us));
+        assert!(run.build.resident_bytes.is_some() || cfg!(not(target_os = "linux")));
         assert!(run.build.index_bytes.is_some_and(|bytes| bytes >= 1597 * 64 * 4));
     }
     let [failure] = results.failures.as_slice() else { panic!("{:?}", results.failures) };
@@ -77,6 +78,10 @@ fn what_cannot_be_run_is_said_in_one_line() {
             "sweep mine: not a built-in sweep",
         ),
         ("run --dataset digits-64-euclidean --engine flat --k 5000 --out x.json", "5000 rows for k = 5000"),
+        (
+            "run --dataset digits-64-euclidean --engine flat --rows 1598 --out x.json",
+            "first rows: expected 1 to 1597, found 1598",
+        ),
         ("run --dataset digits-64-euclidean --engine flat --out missing/x.json", "missing/x.json"),
         ("report nothing.json", "nothing.json"),
         ("rivals install faiss", "no rival is named `faiss`"),
@@ -96,7 +101,7 @@ fn what_cannot_be_run_is_said_in_one_line() {
 fn built_in_sweeps_are_listed_and_printed() {
     let folder = TempDir::new().unwrap();
     let list = bench_ann(folder.path(), &["sweeps"]).stdout;
-    assert_eq!(String::from_utf8_lossy(&list), "default\nquick\nfirst-slice\n");
+    assert_eq!(String::from_utf8_lossy(&list), "default\nquick\nfirst-slice\nfrontier\ngrowth\n");
     let printed = bench_ann(folder.path(), &["sweeps", "first-slice"]).stdout;
     assert!(String::from_utf8_lossy(&printed).contains("ef_construction = 400"));
 }

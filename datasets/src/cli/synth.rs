@@ -98,7 +98,10 @@ impl Args {
         };
         let name = out.file_name().map_or_else(|| "synthetic".into(), |name| name.to_string_lossy().into_owned());
         let dataset = synthetic::dataset(name, &matrix, queries, metric)?;
-        folder::write(out, &dataset, &Provenance { source: Some("datasets synth".into()), licence: None })?;
+        // The arguments but --out make the numbers.
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let source = format!("datasets {}", arguments.join(" "));
+        folder::write(out, &dataset, &Provenance { source: Some(source), licence: None })?;
         Ok(super::print(&format!("{}\n", out.display()))?)
     }
 }
