@@ -27,7 +27,7 @@ use crate::vectors::dense::{Dense, Vectors};
 use super::entry::Entries;
 use super::layout::{Layout, RowMut};
 use super::params::{QuantizedParams, Unsupported};
-use super::walk::{Batch, Limits, Walk};
+use super::walk::{Batch, Field, Limits, Walk};
 use super::{DEGREE, QuantizedGraph, WIDTH, isa};
 
 /// Candidates that links are chosen from: the nearest of those a walk expanded.
@@ -140,7 +140,7 @@ impl QuantizedGraph {
         };
         let query = |index: usize, query: &mut Vec<f32>| self.vectors().decode(Slot(nodes[index]), query);
         let done = |index: usize, walk: &mut Walk| out[index].extend(walk.found.iter().map(|found| found.1));
-        let (field, queries) = (self.field(), nodes.len());
+        let (field, queries) = (Field { full: (&[], 0), ..self.field() }, nodes.len());
         dispatch(isa(), Batch { field, limits, queries, query, accept: |_| true, done, walks });
     }
 

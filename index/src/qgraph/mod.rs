@@ -29,6 +29,7 @@ use crate::quant::rotation::Rotation;
 use crate::query::{Hit, SearchError};
 use crate::rows::{Rows, VectorRef};
 use crate::spec::{VectorError, VectorSpec};
+use crate::storage::save::vector_bytes;
 use crate::vectors::dense::{Line, Vectors};
 
 use entry::Entries;
@@ -218,6 +219,7 @@ impl QuantizedGraph {
             mean: self.mean.as_slice(),
             scale: self.scale,
             metric: self.spec.metric(),
+            full: self.full.as_ref().map_or((&[], 0), |full| (vector_bytes(full), full.bytes() / full.len().max(1))),
         }
     }
 

@@ -6,7 +6,7 @@
 //! not expand.
 //!
 //! A hop waits for some forty cache lines. In a batch a thread therefore walks for a few queries in turn, and while it scans the row of
-//! one it asks for the row that another will need ([`Batch`]).
+//! one it asks for the row that another will need ([`Batch`]); every turn ends by asking for what the walk's next one will read ([`Stage`]).
 
 use crate::distance::fastscan::{LANES, Table};
 use crate::distance::prefetch::prefetch;
@@ -31,6 +31,8 @@ pub(super) struct Field<'a> {
     pub(super) mean: &'a [f32],
     pub(super) scale: Scale,
     pub(super) metric: Metric,
+    /// The bytes of full vectors, and how many there are for each; none where results are not scored again.
+    pub(super) full: (&'a [u8], usize),
 }
 
 /// How far a walk goes.
@@ -72,9 +74,24 @@ pub(super) struct Walk {
     stop: f32,
     /// Beyond this no candidate is kept.
     bound: f32,
-    /// The node to expand next.
-    next: Option<u32>,
+    stage: Stage,
+    /// The nodes whose vectors have been asked for, to be scored in the next turn.
+    pending: Vec<u32>,
     pub(super) counts: Counts,
+}
+
+/// What a walk does in its next turn. Each ends by asking for the memory that the next will read.
+#[derive(Debug, Clone, Copy, Default)]
+enum Stage {
+    /// Scores the entries.
+    #[default]
+    Enter,
+    /// Expands a node.
+    Hop(u32),
+    /// Scores the nearest candidates that were not expanded.
+    Score,
+    /// The full vectors of what was found are on their way.
+    Read,
 }
 
 impl<'a> Field<'a> {
@@ -87,7 +104,7 @@ impl<'a> Field<'a> {
 impl Walk {
     /// Begins the search for `self.query`.
     #[inline(always)]
-    pub(super) fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, accept: &impl Fn(u32) -> bool) {
+    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits) {
         let centred = self.query.iter().zip(field.mean).map(|(x, mean)| x - mean);
         field.rotation.rotate(centred, &mut self.rotated);
         self.table.set(simd, &self.rotated);
@@ -97,11 +114,52 @@ impl Walk {
         self.visited.reset(field.nodes);
         self.counts = Counts::default();
         (self.stop, self.bound) = (f32::INFINITY, f32::INFINITY);
+        self.stage = Stage::Enter;
+        self.pending.clear();
         for entry in field.entries.nearest(simd, &self.table) {
-            let distance = self.distance(simd, field.row(entry));
-            self.frontier.push(distance, entry);
+            fetch(field.row(entry).front());
+            self.pending.push(entry);
         }
-        self.advance(simd, field, limits, accept);
+    }
+
+    /// One turn; whether the walk is over. The lines of `ahead` are asked for on the way.
+    #[inline(always)]
+    fn turn<S: Simd>(
+        &mut self,
+        simd: S,
+        field: Field<'_>,
+        limits: Limits,
+        accept: &impl Fn(u32) -> bool,
+        ahead: &[u8],
+    ) -> bool {
+        match self.stage {
+            Stage::Enter => {
+                for at in 0..self.pending.len() {
+                    let distance = self.distance(simd, field.row(self.pending[at]));
+                    self.frontier.push(distance, self.pending[at]);
+                }
+                self.advance(simd, field, limits);
+            }
+            Stage::Hop(node) => {
+                self.expand(simd, field, node, limits, accept, ahead);
+                self.advance(simd, field, limits);
+            }
+            Stage::Score => {
+                for at in 0..self.pending.len() {
+                    let distance = self.distance(simd, field.row(self.pending[at]));
+                    self.take(distance, self.pending[at], limits, accept);
+                }
+                let (full, bytes) = field.full;
+                if bytes == 0 {
+                    return true;
+                }
+                self.drop_surely_farther(field, limits.k);
+                self.found.iter().for_each(|found| fetch(&full[found.1 as usize * bytes..][..bytes]));
+                self.stage = Stage::Read;
+            }
+            Stage::Read => return true,
+        }
+        false
     }
 
     #[inline(always)]
@@ -110,34 +168,40 @@ impl Walk {
         self.bytes.distance(simd, row.vector(), row.terms())
     }
 
-    /// Chooses the node to expand next, or ends the walk.
+    /// Chooses the node to expand next, or what to score at the end.
     #[inline(always)]
-    fn advance<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, accept: &impl Fn(u32) -> bool) {
-        self.next = None;
+    fn advance<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits) {
         while let Some((estimate, node)) = self.frontier.pop(simd) {
             if estimate > self.stop || self.counts.hops as usize >= limits.max_hops {
                 self.frontier.push(estimate, node);
                 break;
             }
             if !self.visited.insert(&[node]).is_empty() {
-                self.next = Some(node);
+                self.stage = Stage::Hop(node);
                 return;
             }
         }
-        self.finish(simd, field, limits, accept);
+        self.stage = Stage::Score;
+        self.pending.clear();
+        while self.pending.len() < limits.rescored {
+            let Some((_, node)) = self.frontier.pop(simd) else { break };
+            if !self.visited.insert(&[node]).is_empty() {
+                fetch(field.row(node).front());
+                self.pending.push(node);
+            }
+        }
     }
 
-    /// Expands a node; whether there is another. The lines of `ahead` are asked for on the way.
     #[inline(always)]
-    fn step<S: Simd>(
+    fn expand<S: Simd>(
         &mut self,
         simd: S,
         field: Field<'_>,
+        node: u32,
         limits: Limits,
         accept: &impl Fn(u32) -> bool,
         ahead: &[u8],
-    ) -> bool {
-        let Some(node) = self.next else { return false };
+    ) {
         let row = field.row(node);
         let distance = self.distance(simd, row);
         self.take(distance, node, limits, accept);
@@ -146,8 +210,6 @@ impl Walk {
         self.frontier.extend(simd, below, (&estimates, row.slots()), bound);
         self.counts.hops += 1;
         self.counts.estimates += LANES as u64;
-        self.advance(simd, field, limits, accept);
-        self.next.is_some()
     }
 
     /// A result, if it is near enough and accepted.
@@ -169,30 +231,33 @@ impl Walk {
         }
     }
 
-    /// Scores the nearest candidates that were not expanded.
+    /// Of the results beyond the k-th, keeps those that the errors of bytes may have put behind it.
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, accept: &impl Fn(u32) -> bool) {
-        let (mut nodes, mut count) = ([0; MAX_RESCORED], 0);
-        while count < limits.rescored.min(MAX_RESCORED) {
-            let Some((_, node)) = self.frontier.pop(simd) else { break };
-            if !self.visited.insert(&[node]).is_empty() {
-                field.row(node).front().chunks(LINE).for_each(|line| prefetch(line.as_ptr()));
-                nodes[count] = node;
-                count += 1;
-            }
+    fn drop_surely_farther(&mut self, field: Field<'_>, k: usize) {
+        if let Some(&(distance, node)) = self.found.get(k.wrapping_sub(1)) {
+            let reach = distance + self.bytes.margin(field.row(node).terms());
+            self.found.truncate(self.found.partition_point(|found| found.0 <= reach).max(k));
         }
-        for &node in &nodes[..count] {
-            let distance = self.distance(simd, field.row(node));
-            self.take(distance, node, limits, accept);
+    }
+
+    /// The row that the next turn will read, if it is a hop.
+    #[inline(always)]
+    fn next_row<'a>(&self, field: Field<'a>) -> &'a [u8] {
+        match self.stage {
+            Stage::Hop(node) => field.row(node).bytes(),
+            _ => &[],
         }
     }
 }
 
+/// Asks for the lines of `bytes`.
+#[inline(always)]
+fn fetch(bytes: &[u8]) {
+    bytes.chunks(LINE).for_each(|line| prefetch(line.as_ptr()));
+}
+
 /// Candidates are kept this part beyond the k-th result, however early the walk stops: some are scored at the end.
 const LEAST_ROOM: f32 = 0.05;
-
-/// Candidates scored at the end at most.
-const MAX_RESCORED: usize = 64;
 
 /// Searches a few at a time on one thread.
 pub(super) struct Batch<'a, Q, A, F> {
@@ -224,25 +289,22 @@ where
         let mut current: [Option<usize>; MAX_WIDTH] = [None; MAX_WIDTH];
         let mut index = 0;
         loop {
-            let before = self.walks[(index + width - 1) % width].next;
-            let ahead = before.filter(|_| width > 1).map_or(&[][..], |node| field.row(node).bytes());
+            let before = (index + width - 1) % width;
+            let ahead = if current[before].is_some() && width > 1 { self.walks[before].next_row(field) } else { &[] };
             let walk = &mut self.walks[index];
             if let Some(query) = current[index] {
-                if walk.step(simd, field, limits, &self.accept, ahead) {
-                    if width == 1 {
-                        let next = walk.next.map(|node| field.row(node).bytes());
-                        next.into_iter().flat_map(|row| row.chunks(LINE)).for_each(|line| prefetch(line.as_ptr()));
-                    }
-                } else {
+                if walk.turn(simd, field, limits, &self.accept, ahead) {
                     (self.done)(query, walk);
                     current[index] = None;
+                } else if width == 1 {
+                    fetch(walk.next_row(field));
                 }
             }
             if current[index].is_none()
                 && let Some(query) = waiting.next()
             {
                 (self.query)(query, &mut walk.query);
-                walk.start(simd, field, limits, &self.accept);
+                walk.start(simd, field, limits);
                 current[index] = Some(query);
             }
             if current[..width].iter().all(Option::is_none) {

@@ -92,7 +92,13 @@ pub(crate) struct ByteQuery {
     bias: i32,
     add: f32,
     weight: f32,
+    step: f32,
+    /// What a unit of coordinate error is worth in distance.
+    reach: f32,
 }
+
+/// Standard deviations that two distances may err by, for the farther to be taken for the nearer.
+const DEVIATIONS: f32 = 4.0;
 
 impl ByteQuery {
     /// Makes it that of `query`.
@@ -120,7 +126,15 @@ impl ByteQuery {
         self.bytes.extend(query.iter().map(|x| whole((x - offset) * inverse) as i8));
         self.bytes.resize(query.len().next_multiple_of(BLOCK), 0);
         self.bias = scale.zero() as i32 * self.bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
-        (self.add, self.weight) = if metric == Metric::L2 { (square, 2.0 * step) } else { (0.0, step) };
+        let unit = if metric == Metric::L2 { 2.0 } else { 1.0 };
+        self.add = if metric == Metric::L2 { square } else { 0.0 };
+        (self.weight, self.step, self.reach) = (unit * step, step, unit * square.sqrt());
+    }
+
+    /// By how much more than that of a row of such terms the distance of another, computed from bytes, must be to be surely more:
+    /// rounding errs by step/√12 in each coordinate of row and query, and the row is about as long as the query.
+    pub(crate) fn margin(&self, terms: Terms) -> f32 {
+        DEVIATIONS * self.reach * ((terms.step * terms.step + self.step * self.step) / 12.0).sqrt()
     }
 
     /// The distance to a row.

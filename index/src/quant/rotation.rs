@@ -16,10 +16,14 @@ pub(crate) struct Rotation {
 
 const ROUNDS: usize = 4;
 
+/// Shorter vectors are rotated into so many dimensions: a code of few bits errs by 0.755/√bits of the distance, and the longer one
+/// saves more hops than its bytes cost. (Of 50 dimensions, 128 gave 1.5 × the speed of 64 at recall .95, and 192 gave less again.)
+const LEAST: usize = 128;
+
 impl Rotation {
-    /// Dimension after rotation: a multiple of 32, so that codes fill whole registers.
+    /// Dimension after rotation: a multiple of 32, so that codes fill whole registers, and at least [`LEAST`].
     pub(crate) const fn padded(dim: usize) -> usize {
-        dim.next_multiple_of(32)
+        if dim < LEAST { LEAST } else { dim.next_multiple_of(32) }
     }
 
     pub(crate) fn new(dim: usize, seed: u64) -> Self {

@@ -348,14 +348,26 @@ unsafe fn least_avx512(values: &[f32]) -> usize {
     let values = values.as_chunks::<16>().0;
     // SAFETY: sixteen floats.
     let load = |values: &[f32; 16]| unsafe { _mm512_loadu_ps(values.as_ptr()) };
-    let infinite = _mm512_set1_ps(f32::INFINITY);
-    // Two least values in each lane, and the chunks they are from: even and odd ones, so that neither waits for the other.
-    let (mut least, mut chunks) = ([infinite; 2], [_mm512_setzero_si512(); 2]);
-    for (chunk, values) in values.iter().enumerate() {
-        let (values, side) = (load(values), chunk % 2);
-        let nearer = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(values, least[side]);
-        least[side] = _mm512_min_ps(values, least[side]);
-        chunks[side] = _mm512_mask_mov_epi32(chunks[side], nearer, _mm512_set1_epi32(chunk as i32));
+    // The least value of each lane, and the chunk it is from: of even and of odd chunks, so that neither waits for the other.
+    let (mut least, mut chunks) = ([_mm512_set1_ps(f32::INFINITY); 2], [_mm512_setzero_si512(); 2]);
+    let (pairs, rest) = values.as_chunks::<2>();
+    let (mut even, two) = (_mm512_setzero_si512(), _mm512_set1_epi32(2));
+    for [a, b] in pairs {
+        let (a, b) = (load(a), load(b));
+        let nearer = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, least[0]);
+        chunks[0] = _mm512_mask_mov_epi32(chunks[0], nearer, even);
+        least[0] = _mm512_min_ps(a, least[0]);
+        let nearer = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(b, least[1]);
+        chunks[1] = _mm512_mask_mov_epi32(chunks[1], nearer, even);
+        least[1] = _mm512_min_ps(b, least[1]);
+        even = _mm512_add_epi32(even, two);
+    }
+    chunks[1] = _mm512_add_epi32(chunks[1], _mm512_set1_epi32(1));
+    for a in rest {
+        let a = load(a);
+        let nearer = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, least[0]);
+        chunks[0] = _mm512_mask_mov_epi32(chunks[0], nearer, even);
+        least[0] = _mm512_min_ps(a, least[0]);
     }
     let all = _mm512_set1_ps(_mm512_reduce_min_ps(_mm512_min_ps(least[0], least[1])));
     let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
