@@ -5,6 +5,7 @@
 //! ```text
 //! cpu  random               which build of a hot loop runs; numbers that a seed brings back
 //! gather                    weighted sums of table rows, at the speed of memory
+//! memory/…  hopfield        key-value memory: product keys, a layer and its training; retrieval by a Hopfield network
 //! sparse  dense             what an encoder returns: checked vectors
 //! encoder                   the traits: texts in, one result per text out
 //! analyze/porter  analyze   English text to index terms, as Lucene cuts it
@@ -35,6 +36,8 @@ pub mod dense;
 pub mod encoder;
 pub mod evaluate;
 pub mod gather;
+pub mod hopfield;
+pub mod memory;
 pub mod postings;
 pub mod random;
 pub mod sparse;
