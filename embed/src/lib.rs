@@ -47,3 +47,8 @@ pub use dense::{DenseBatch, MultiVectorBatch};
 pub use encoder::{DenseEncoder, EncodeError, Encoder, MultiVectorEncoder, SparseEncoder, TextKind};
 pub use postings::Postings;
 pub use sparse::SparseVector;
+
+/// The README's program, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -7,8 +7,8 @@ use crate::cpu::{BASELINE_FUSED, Level, multiply_add};
 /// Rows added in one pass over the sum.
 const TOGETHER: usize = 4;
 
-/// How many passes ahead rows are asked for: at 4 rows a pass, 8 to 12 rows are under way.
-const PASSES_AHEAD: usize = 2;
+/// How many passes ahead rows are asked for: 16 rows at 4 rows a pass.
+const PASSES_AHEAD: usize = 4;
 
 /// Bytes that come from memory as one.
 const LINE: usize = 64;
@@ -158,15 +158,16 @@ fn add_numbers<E: Element, const FUSED: bool>(out: &mut [f32], rows: [&[E]; TOGE
     }
 }
 
-/// Asks for the cache line of `at`; where there is no such instruction, nothing.
+/// Asks for the cache line of `at`; where there is no such instruction, nothing. Into the second-level cache: the first keeps
+/// its few line buffers busy until a line is there, which is what bounds a gather from memory.
 #[inline(always)]
 #[allow(unsafe_code)]
 fn prefetch<E>(at: &E) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program can see.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast());
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

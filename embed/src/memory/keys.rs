@@ -168,23 +168,20 @@ impl ProductKeys {
         Ok(())
     }
 
+    /// The scores of all half keys. `queries: [count × heads × key_dim]`, finite; the result is `[heads × 2 × count × sub_keys]`.
+    pub fn half_scores(&self, queries: &[f32]) -> Result<Vec<f32>, MemoryError> {
+        self.check_queries(queries)?;
+        let mut scratch = KeyScratch::default();
+        self.score_halves(queries, &mut scratch);
+        Ok(scratch.scores)
+    }
+
     /// All slots of the only head, best first, made as they are asked for. `query: [key_dim]`, finite.
     pub(crate) fn walk(&self, query: &[f32]) -> Result<Walk, MemoryError> {
+        assert_eq!((self.shape.heads, query.len()), (1, self.shape.key_dim), "one query for one head");
         let scores = self.half_scores(query)?;
         let (left, right) = scores.split_at(self.shape.sub_keys);
         Ok(Walk::new(left, right))
-    }
-
-    /// The scores of the halves of the only head: left, then right. `query: [key_dim]`, finite.
-    pub(crate) fn half_scores(&self, query: &[f32]) -> Result<Vec<f32>, MemoryError> {
-        assert_eq!(self.shape.heads, 1, "one query asks one head");
-        self.check_queries(query)?;
-        if query.len() != self.shape.key_dim {
-            return Err(MemoryError::Numbers { what: "query", expected: self.shape.key_dim, found: query.len() });
-        }
-        let mut scratch = KeyScratch::default();
-        self.score_halves(query, &mut scratch);
-        Ok(scratch.scores)
     }
 
     /// Fills `scratch.scores: [heads × 2 × count × sub_keys]`; returns `count`.

@@ -92,6 +92,11 @@ impl<I: KeyIndex> KeyValueMemory<I> {
         &self.keys
     }
 
+    /// The keys, given away.
+    pub fn into_keys(self) -> I {
+        self.keys
+    }
+
     /// Adds a key and its value; returns its id, the number of keys before it.
     pub fn put(&mut self, key: &[f32], value: &[f32]) -> Result<u32, MemoryError>
     where
