@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cpu  random               which build of a hot loop runs; numbers that a seed brings back
-//! gather                    weighted sums of table rows, at the speed of memory
+//! gather                    weighted sums of table rows: embedding bags
 //! memory/…  hopfield        key-value memory: product keys, a layer and its training; retrieval by a Hopfield network
 //! sparse  dense             what an encoder returns: checked vectors
 //! encoder                   the traits: texts in, one result per text out
