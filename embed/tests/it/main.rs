@@ -5,5 +5,6 @@ mod collections;
 mod encoders;
 mod files;
 mod measures;
+mod memory;
 mod postings;
 mod random;

@@ -1,0 +1,174 @@
+//! The loop of an embedding bag, compiled for each level of CPU.
+
+use half::bf16;
+
+use crate::cpu::{BASELINE_FUSED, Level, multiply_add};
+
+/// Rows added in one pass over the sum.
+const TOGETHER: usize = 4;
+
+/// How many passes ahead rows are asked for: 16 rows at 4 rows a pass.
+const PASSES_AHEAD: usize = 4;
+
+/// Bytes that come from memory as one.
+const LINE: usize = 64;
+
+/// Checked bags: ids are rows, `ends` rise to the number of ids, weights are as many as ids.
+pub(super) struct Bags<'a, E> {
+    pub(super) rows: &'a [E],
+    pub(super) scales: Option<&'a [f32]>,
+    pub(super) dim: usize,
+    pub(super) ids: &'a [u32],
+    pub(super) weights: &'a [f32],
+    pub(super) ends: &'a [usize],
+}
+
+/// A number as it is stored.
+pub(super) trait Element: Copy {
+    fn widen(self) -> f32;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+}
+
+impl Element for bf16 {
+    // `bf16::to_f32` also quiets NaNs, which costs a comparison for each number.
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+}
+
+impl Element for i8 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from(self)
+    }
+}
+
+impl<'a, E: Element> Bags<'a, E> {
+    #[inline(always)]
+    fn row(&self, place: usize) -> &'a [E] {
+        let start = self.ids[place] as usize * self.dim;
+        &self.rows[start..start + self.dim]
+    }
+
+    #[inline(always)]
+    fn weight(&self, place: usize) -> f32 {
+        match self.scales {
+            Some(scales) => self.weights[place] * scales[self.ids[place] as usize],
+            None => self.weights[place],
+        }
+    }
+
+    /// Rows a pass at `place` should ask for; past the end, those of the last ids, which costs nothing more.
+    #[inline(always)]
+    fn ahead(&self, place: usize) -> [&'a [E]; TOGETHER] {
+        let last = self.ids.len() - 1;
+        std::array::from_fn(|i| self.row((place + PASSES_AHEAD * TOGETHER + i).min(last)))
+    }
+}
+
+/// Sums the bags with the loop compiled for `level`. `out: [bags × dim]`.
+#[allow(unsafe_code)]
+pub(super) fn run<E: Element>(level: Level, bags: &Bags<'_, E>, out: &mut [f32]) {
+    assert!(level.available(), "this CPU cannot run {level:?}");
+    match level {
+        Level::Baseline => sum_bags::<E, BASELINE_FUSED>(bags, out),
+        // SAFETY: the CPU has the level's features, by the assert above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { sum_bags_avx2(bags, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { sum_bags_avx512(bags, out) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => unreachable!("available on x86-64 only"),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn sum_bags_avx2<E: Element>(bags: &Bags<'_, E>, out: &mut [f32]) {
+    sum_bags::<E, true>(bags, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+fn sum_bags_avx512<E: Element>(bags: &Bags<'_, E>, out: &mut [f32]) {
+    sum_bags::<E, true>(bags, out);
+}
+
+#[inline(always)]
+fn sum_bags<E: Element, const FUSED: bool>(bags: &Bags<'_, E>, out: &mut [f32]) {
+    let mut place = 0;
+    for (out, &end) in out.chunks_exact_mut(bags.dim).zip(bags.ends) {
+        out.fill(0.0);
+        while place + TOGETHER <= end {
+            let rows = std::array::from_fn(|i| bags.row(place + i));
+            let weights = std::array::from_fn(|i| bags.weight(place + i));
+            add_rows::<E, FUSED>(out, rows, weights, bags.ahead(place));
+            place += TOGETHER;
+        }
+        while place < end {
+            let weight = bags.weight(place);
+            for (sum, number) in out.iter_mut().zip(bags.row(place)) {
+                *sum = multiply_add::<FUSED>(number.widen(), weight, *sum);
+            }
+            place += 1;
+        }
+    }
+}
+
+/// `out += Σ weights[i] · rows[i]`, first to last, asking for the lines of `ahead` at the pace at which lines are used.
+#[inline(always)]
+fn add_rows<E: Element, const FUSED: bool>(
+    out: &mut [f32],
+    rows: [&[E]; TOGETHER],
+    weights: [f32; TOGETHER],
+    ahead: [&[E]; TOGETHER],
+) {
+    let step = LINE / size_of::<E>();
+    let mut start = 0;
+    while start < out.len() {
+        let end = (start + step).min(out.len());
+        ahead.iter().for_each(|row| prefetch(&row[start]));
+        let rows = rows.map(|row| &row[start..end]);
+        let out = &mut out[start..end];
+        if out.len() == step {
+            // A length known to the compiler: the loop becomes a few instructions.
+            add_numbers::<E, FUSED>(&mut out[..step], rows.map(|row| &row[..step]), weights);
+        } else {
+            add_numbers::<E, FUSED>(out, rows, weights);
+        }
+        start = end;
+    }
+}
+
+#[inline(always)]
+fn add_numbers<E: Element, const FUSED: bool>(out: &mut [f32], rows: [&[E]; TOGETHER], weights: [f32; TOGETHER]) {
+    let rows = rows.map(|row| &row[..out.len()]);
+    for (column, sum) in out.iter_mut().enumerate() {
+        for (row, weight) in rows.iter().zip(weights) {
+            *sum = multiply_add::<FUSED>(row[column].widen(), weight, *sum);
+        }
+    }
+}
+
+/// Asks for the cache line of `at`; where there is no such instruction, nothing. Into the second-level cache: the first keeps
+/// its few line buffers busy until a line is there, which is what bounds a gather from memory.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn prefetch<E>(at: &E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program can see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
