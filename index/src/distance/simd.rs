@@ -9,7 +9,7 @@ use super::isa::Isa;
 
 /// What a walk over coded rows needs of an instruction set.
 pub(crate) trait Simd: Copy {
-    /// `out[j]` = `add[j] + distance + rescale[j] · product` for the 32 neighbours of a block, where `distance` is that of the node whose
+    /// `out[j]` = `add[j] + distance + rescale[j] · product`, in the block's units, for the 32 neighbours of a block, where `distance` is that of the node whose
     /// neighbours they are; returns the mask of those below `bound`, the lowest bit for the first. The lines of `ahead` are asked for
     /// on the way.
     fn estimates(

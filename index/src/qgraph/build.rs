@@ -4,10 +4,11 @@
 //! again from what a wide walk over those rows meets: a walk on one-bit codes costs a fraction of a beam on vectors, so that is where the
 //! candidates come from ([`Graph::refine`]). The rows are written once more. Every step gives the same result on any number of threads.
 
+use half::f16;
 use rayon::prelude::*;
 
 use crate::bytes::Array;
-use crate::distance::fastscan::LANES;
+use crate::distance::fastscan::{LANES, Units};
 use crate::distance::simd::{Simd, Task, dispatch};
 use crate::graph::Graph;
 use crate::graph::level::mix;
@@ -57,12 +58,14 @@ impl QuantizedGraph {
         let scale = if spec.metric() == Metric::L2 { scale_of(&vectors) } else { Scale::Own };
         let rotation = Rotation::new(dim, params.seed);
         let layout = Layout::new(dim, rotation.out_dim());
+        let mean = mean_of(&vectors, dim);
         let mut index = QuantizedGraph {
             params,
             spec,
             scale,
             layout,
-            mean: mean_of(&vectors, dim),
+            units: Units::of(radius_of(&vectors, mean.as_slice())),
+            mean,
             rotation,
             rows: Array::default(),
             entries: Entries::default(),
@@ -154,7 +157,7 @@ impl QuantizedGraph {
         self.rows = rows;
         let slots = self.entry_slots(links, entry);
         let mut vector = Vec::new();
-        self.entries = Entries::new(&slots, self.rotation.out_dim(), self.spec.metric(), |slot, out| {
+        self.entries = Entries::new(&slots, self.rotation.out_dim(), self.spec.metric(), self.units, |slot, out| {
             self.rotated(slot, &mut vector, out);
         });
     }
@@ -204,12 +207,12 @@ impl Task for Write<'_> {
         index.rotated(node, vector, center);
         let terms = index.scale.encode(vector, index.spec.metric(), row.vector());
         row.set_terms(terms);
-        let (mut slots, mut add, mut rescale) = ([node; LANES], [f32::INFINITY; LANES], [0.0; LANES]);
+        let (mut slots, mut add, mut rescale) = ([node; LANES], [f16::INFINITY; LANES], [f16::ZERO; LANES]);
         let codes = row.codes();
         codes.fill(0);
         for (lane, &slot) in links.list(node, 0).iter().enumerate().take(DEGREE) {
             index.rotated(slot, vector, neighbor);
-            let factors = neighbor::encode(codes, lane, center, neighbor, index.spec.metric());
+            let factors = neighbor::encode(codes, lane, center, neighbor, index.spec.metric(), index.units);
             (slots[lane], add[lane], rescale[lane]) = (slot, factors.add, factors.rescale);
         }
         row.set_neighbors(&slots, &add, &rescale);
@@ -236,4 +239,14 @@ fn mean_of(vectors: &Vectors, dim: usize) -> Array<f32> {
     let count = vectors.len().max(1) as f64;
     mean.as_mut_slice().iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / count) as f32);
     mean
+}
+
+/// The greatest distance of a row from the mean.
+fn radius_of(vectors: &Vectors, mean: &[f32]) -> f32 {
+    let of = |slot: usize| {
+        let mut vector = Vec::new();
+        vectors.decode(Slot(slot as u32), &mut vector);
+        vector.iter().zip(mean).map(|(x, mean)| (x - mean) * (x - mean)).sum::<f32>().sqrt()
+    };
+    (0..vectors.len()).into_par_iter().map(of).reduce(|| 0.0, f32::max)
 }

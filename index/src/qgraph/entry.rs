@@ -3,8 +3,10 @@
 //! Instead of HNSW's upper levels, a few hundred nodes drawn at random have codes relative to the mean of all rows, packed as the
 //! neighbours of a node are. Scanning them costs about what two hops do, and saves more: a walk begins at the nearest of them.
 
+use half::f16;
+
 use crate::bytes::Array;
-use crate::distance::fastscan::{Block, LANES, Table, code_bytes};
+use crate::distance::fastscan::{Block, LANES, Table, Units, code_bytes};
 use crate::distance::simd::Simd;
 use crate::metric::Metric;
 use crate::quant::neighbor;
@@ -21,32 +23,38 @@ pub(super) struct Entries {
 /// Begin at this many of the nearest entries: estimates may err, and two walks that meet cost little.
 pub(super) const STARTS: usize = 2;
 
-const LANE_BYTES: usize = 4 * LANES;
+const HALF_BYTES: usize = size_of::<f16>() * LANES;
 
 /// Bytes of one block for vectors of `dim` dimensions after rotation.
 pub(super) const fn block_bytes(dim: usize) -> usize {
-    2 * LANE_BYTES + code_bytes(dim)
+    2 * HALF_BYTES + code_bytes(dim)
 }
 
 impl Entries {
     /// Of the nodes `slots`, whose rotated vectors relative to the mean `rotated` writes.
-    pub(super) fn new(slots: &[u32], dim: usize, metric: Metric, mut rotated: impl FnMut(u32, &mut Vec<f32>)) -> Self {
+    pub(super) fn new(
+        slots: &[u32],
+        dim: usize,
+        metric: Metric,
+        units: Units,
+        mut rotated: impl FnMut(u32, &mut Vec<f32>),
+    ) -> Self {
         let mut entries = Entries::default();
         let mean = vec![0.0; dim];
         let mut vector = Vec::new();
         for block in slots.chunks(LANES) {
             let padded: [u32; LANES] = std::array::from_fn(|lane| block[lane.min(block.len() - 1)]);
-            let (mut add, mut rescale) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+            let (mut add, mut rescale) = ([f16::ZERO; LANES], [f16::ZERO; LANES]);
             let at = entries.blocks.len();
             entries.blocks.resize(at + block_bytes(dim));
-            let (factors, codes) = entries.blocks.as_mut_slice()[at..].split_at_mut(2 * LANE_BYTES);
+            let (factors, codes) = entries.blocks.as_mut_slice()[at..].split_at_mut(2 * HALF_BYTES);
             for (lane, &slot) in padded.iter().enumerate() {
                 rotated(slot, &mut vector);
-                let code = neighbor::encode(codes, lane, &mean, &vector, metric);
+                let code = neighbor::encode(codes, lane, &mean, &vector, metric, units);
                 (add[lane], rescale[lane]) = (code.add, code.rescale);
             }
-            factors[..LANE_BYTES].copy_from_slice(bytemuck::cast_slice(&add));
-            factors[LANE_BYTES..].copy_from_slice(bytemuck::cast_slice(&rescale));
+            factors[..HALF_BYTES].copy_from_slice(bytemuck::cast_slice(&add));
+            factors[HALF_BYTES..].copy_from_slice(bytemuck::cast_slice(&rescale));
             let known = entries.slots.len();
             entries.slots.resize(known + LANES);
             entries.slots.as_mut_slice()[known..].copy_from_slice(&padded);
@@ -56,16 +64,17 @@ impl Entries {
 
     /// The entries nearest by estimate, nearest first, as far as there are any.
     #[inline(always)]
-    pub(super) fn nearest<S: Simd>(&self, simd: S, table: &Table) -> impl Iterator<Item = u32> + use<S> {
+    pub(super) fn nearest<S: Simd>(&self, simd: S, table: &Table, units: Units) -> impl Iterator<Item = u32> + use<S> {
         let mut best = [(f32::INFINITY, u32::MAX); STARTS];
         let blocks = self.blocks.as_slice().chunks_exact(block_bytes(table.dim()));
         for (bytes, slots) in blocks.zip(self.slots.as_slice().as_chunks::<LANES>().0) {
-            let (factors, codes) = bytes.split_at(2 * LANE_BYTES);
-            let factors: &[f32] = bytemuck::cast_slice(factors);
+            let (factors, codes) = bytes.split_at(2 * HALF_BYTES);
+            let factors: &[f16] = bytemuck::cast_slice(factors);
             let [add, rescale] = [0, LANES].map(|at| factors[at..].first_chunk().expect("two lane arrays"));
             let mut estimates = [0.0; LANES];
             let bound = best[STARTS - 1].0;
-            let mut below = simd.estimates(Block { codes, add, rescale }, table, 0.0, bound, &[], &mut estimates);
+            let mut below =
+                simd.estimates(Block { codes, add, rescale, units }, table, 0.0, bound, &[], &mut estimates);
             while below != 0 {
                 let lane = below.trailing_zeros() as usize;
                 below &= below - 1;

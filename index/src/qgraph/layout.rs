@@ -3,21 +3,24 @@
 //! ```text
 //! vector       one byte per coordinate, in blocks of 64
 //! terms        8 bytes: in the vector's padding where they fit
-//! neighbours   32 slots, then 32 constants and 32 factors of their codes (f32)
+//! neighbours   32 slots (u32), then 32 constants and 32 factors of their codes (f16)
 //! codes        32 packed one-bit codes, from a cache line's start
 //! ```
 //!
 //! A hop costs as much as the lines it brings in, so the row is one sequential read; its vector comes first because re-ranking reads
 //! that part alone.
 
-use crate::distance::fastscan::{Block, LANES, code_bytes};
+use half::f16;
+
+use crate::distance::fastscan::{Block, LANES, Units, code_bytes};
 use crate::quant::byte::{BLOCK, Terms};
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
-/// Bytes of a lane array of 32-bit words.
-const LANE_BYTES: usize = 4 * LANES;
+/// Bytes of the slots, and of a lane array of half floats.
+const SLOT_BYTES: usize = size_of::<u32>() * LANES;
+const HALF_BYTES: usize = size_of::<f16>() * LANES;
 
 /// Where the parts of a row lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl Layout {
         let vector = dim.next_multiple_of(BLOCK);
         let terms = if vector - dim >= size_of::<Terms>() { vector - size_of::<Terms>() } else { vector };
         let slots = terms + size_of::<Terms>();
-        let codes = (slots + 3 * LANE_BYTES).next_multiple_of(LINE);
+        let codes = (slots + SLOT_BYTES + 2 * HALF_BYTES).next_multiple_of(LINE);
         Layout { terms, slots, codes, stride: (codes + code_bytes(rotated)).next_multiple_of(LINE) }
     }
 
@@ -72,17 +75,19 @@ impl<'a> Row<'a> {
     /// The neighbours' slots; where there is no neighbour, its estimate is infinite.
     #[inline(always)]
     pub(super) fn slots(&self) -> &'a [u32; LANES] {
-        self.lanes(0)
+        let bytes = &self.bytes[self.layout.slots..][..SLOT_BYTES];
+        bytemuck::cast_slice(bytes).first_chunk().expect("as many bytes as lanes take")
     }
 
     #[inline(always)]
-    pub(super) fn block(&self) -> Block<'a> {
-        Block { codes: &self.bytes[self.layout.codes..], add: self.lanes(1), rescale: self.lanes(2) }
+    pub(super) fn block(&self, units: Units) -> Block<'a> {
+        Block { codes: &self.bytes[self.layout.codes..], add: self.factors(0), rescale: self.factors(1), units }
     }
 
+    /// The constants or the factors.
     #[inline(always)]
-    fn lanes<T: bytemuck::Pod>(&self, index: usize) -> &'a [T; LANES] {
-        let bytes = &self.bytes[self.layout.slots + index * LANE_BYTES..][..LANE_BYTES];
+    pub(super) fn factors(&self, index: usize) -> &'a [f16; LANES] {
+        let bytes = &self.bytes[self.layout.slots + SLOT_BYTES + index * HALF_BYTES..][..HALF_BYTES];
         bytemuck::cast_slice(bytes).first_chunk().expect("as many bytes as lanes take")
     }
 
@@ -115,11 +120,12 @@ impl RowMut<'_> {
         self.bytes[self.layout.terms..][..size_of::<Terms>()].copy_from_slice(bytemuck::bytes_of(&terms));
     }
 
-    pub(super) fn set_neighbors(&mut self, slots: &[u32; LANES], add: &[f32; LANES], rescale: &[f32; LANES]) {
-        let lanes: [&[u8]; 3] = [bytemuck::cast_slice(slots), bytemuck::cast_slice(add), bytemuck::cast_slice(rescale)];
-        for (index, lane) in lanes.into_iter().enumerate() {
-            self.bytes[self.layout.slots + index * LANE_BYTES..][..LANE_BYTES].copy_from_slice(lane);
-        }
+    pub(super) fn set_neighbors(&mut self, slots: &[u32; LANES], add: &[f16; LANES], rescale: &[f16; LANES]) {
+        let (to_slots, rest) = self.bytes[self.layout.slots..].split_at_mut(SLOT_BYTES);
+        let (to_add, rest) = rest.split_at_mut(HALF_BYTES);
+        to_slots.copy_from_slice(bytemuck::cast_slice(slots));
+        to_add.copy_from_slice(bytemuck::cast_slice(add));
+        rest[..HALF_BYTES].copy_from_slice(bytemuck::cast_slice(rescale));
     }
 
     pub(super) fn codes(&mut self) -> &mut [u8] {

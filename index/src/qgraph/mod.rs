@@ -20,6 +20,7 @@ use half::slice::HalfFloatSliceExt;
 
 use crate::bytes::Array;
 use crate::distance::Isa;
+use crate::distance::fastscan::Units;
 use crate::distance::simd::{Simd, Task, dispatch};
 use crate::graph::links::NONE;
 use crate::ids::Slot;
@@ -71,6 +72,7 @@ pub struct QuantizedGraph {
     scale: Scale,
     layout: Layout,
     rotation: Rotation,
+    units: Units,
     /// `[dim]`: codes are relative to it, so that tables spend their steps on what differs.
     mean: Array<f32>,
     /// `[nodes × layout.stride]`.
@@ -219,6 +221,7 @@ impl QuantizedGraph {
             mean: self.mean.as_slice(),
             scale: self.scale,
             metric: self.spec.metric(),
+            units: self.units,
             full: self.full.as_ref().map_or((&[], 0), |full| (vector_bytes(full), full.bytes() / full.len().max(1))),
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bincode::{Decode, Encode};
 
-use crate::distance::fastscan::LANES;
+use crate::distance::fastscan::{LANES, Units};
 use crate::graph::Graph;
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::graph::links::{Links, NONE};
@@ -27,6 +27,7 @@ struct Metadata {
     spec: StoredSpec,
     params: QuantizedParams,
     lossless: bool,
+    units: Units,
 }
 
 impl QuantizedGraph {
@@ -34,7 +35,8 @@ impl QuantizedGraph {
     /// when this returns.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
         let lossless = self.scale == Scale::Whole;
-        let metadata = codec::encode(&Metadata { spec: self.spec.into(), params: self.params, lossless });
+        let metadata =
+            codec::encode(&Metadata { spec: self.spec.into(), params: self.params, lossless, units: self.units });
         let sections = [
             (Section::Metadata, &metadata[..]),
             (Section::Mean, bytemuck::cast_slice(self.mean.as_slice())),
@@ -64,6 +66,7 @@ impl QuantizedGraph {
             scale: if metadata.lossless { Scale::Whole } else { Scale::Own },
             layout,
             rotation,
+            units: metadata.units,
             mean: file.array(Section::Mean)?,
             rows: file.array(Section::CodedRows)?,
             entries: Entries { slots: file.array(Section::EntrySlots)?, blocks: file.array(Section::EntryBlocks)? },
@@ -122,7 +125,7 @@ impl QuantizedGraph {
     /// The neighbours of `node`: the lanes whose estimates are not infinite.
     fn neighbors(&self, node: u32) -> Vec<u32> {
         let row = self.row(node);
-        let lanes = row.slots().iter().zip(row.block().add);
+        let lanes = row.slots().iter().zip(row.factors(0));
         lanes.filter(|(_, add)| add.is_finite()).map(|(&slot, _)| slot).collect()
     }
 }

@@ -8,7 +8,7 @@
 //! A hop waits for some forty cache lines. In a batch a thread therefore walks for a few queries in turn, and while it scans the row of
 //! one it asks for the row that another will need ([`Batch`]); every turn ends by asking for what the walk's next one will read ([`Stage`]).
 
-use crate::distance::fastscan::{LANES, Table};
+use crate::distance::fastscan::{LANES, Table, Units};
 use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{Simd, Task};
 use crate::metric::Metric;
@@ -31,6 +31,7 @@ pub(super) struct Field<'a> {
     pub(super) mean: &'a [f32],
     pub(super) scale: Scale,
     pub(super) metric: Metric,
+    pub(super) units: Units,
     /// The bytes of full vectors, and how many there are for each; none where results are not scored again.
     pub(super) full: (&'a [u8], usize),
 }
@@ -116,7 +117,7 @@ impl Walk {
         (self.stop, self.bound) = (f32::INFINITY, f32::INFINITY);
         self.stage = Stage::Enter;
         self.pending.clear();
-        for entry in field.entries.nearest(simd, &self.table) {
+        for entry in field.entries.nearest(simd, &self.table, field.units) {
             fetch(field.row(entry).front());
             self.pending.push(entry);
         }
@@ -206,7 +207,7 @@ impl Walk {
         let distance = self.distance(simd, row);
         self.take(distance, node, limits, accept);
         let (mut estimates, bound) = ([0.0; LANES], self.bound);
-        let below = simd.estimates(row.block(), &self.table, distance, bound, ahead, &mut estimates);
+        let below = simd.estimates(row.block(field.units), &self.table, distance, bound, ahead, &mut estimates);
         self.frontier.extend(simd, below, (&estimates, row.slots()), bound);
         self.counts.hops += 1;
         self.counts.estimates += LANES as u64;

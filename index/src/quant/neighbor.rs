@@ -11,14 +11,30 @@
 //! where the bracket and the factor of `⟨x, q⟩` are stored. A neighbour is near its node, so the error, which grows with `‖r‖`, is a
 //! part of what a code relative to the mean would have. The estimate of `o` itself is exact, and so is that of `c`.
 
-use crate::distance::fastscan::pack;
+use half::f16;
+
+use crate::distance::fastscan::{Units, pack};
 use crate::metric::Metric;
 
-/// The two numbers that go with a code: estimate = `add` + distance to the node + `rescale` · ⟨x, q⟩.
+/// The two numbers that go with a code: estimate = `add` + distance to the node + `rescale` · ⟨x, q⟩, in given units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Factors {
-    pub(crate) add: f32,
-    pub(crate) rescale: f32,
+    pub(crate) add: f16,
+    pub(crate) rescale: f16,
+}
+
+impl Units {
+    /// For vectors at most `radius` from the centre: powers of two of which `radius` squared and `radius` are some 1,000, in the
+    /// middle of a half float's range.
+    pub(crate) fn of(radius: f32) -> Self {
+        let unit = |largest: f32| (largest.max(f32::MIN_POSITIVE * 2048.0) / 1024.0).log2().ceil().exp2();
+        Units { add: unit(radius * radius), rescale: unit(radius) }
+    }
+}
+
+/// `value` as a half float of `unit`; finite if it is.
+fn half(value: f64, unit: f32) -> f16 {
+    f16::from_f64((value / f64::from(unit)).clamp(f16::MIN.to_f64(), f16::MAX.to_f64()))
 }
 
 /// Coordinates summed side by side.
@@ -27,7 +43,14 @@ const STRIPE: usize = 16;
 /// Writes the code of `neighbor` relative to `node` into `lane` of a packed block, and returns its factors for `metric`.
 /// Both vectors are rotated; `node` and the query are taken relative to one centre, whichever it is.
 #[inline(always)]
-pub(crate) fn encode(codes: &mut [u8], lane: usize, node: &[f32], neighbor: &[f32], metric: Metric) -> Factors {
+pub(crate) fn encode(
+    codes: &mut [u8],
+    lane: usize,
+    node: &[f32],
+    neighbor: &[f32],
+    metric: Metric,
+    units: Units,
+) -> Factors {
     let (mut squares, mut absolutes, mut crosses) = ([0.0_f32; STRIPE], [0.0_f32; STRIPE], [0.0_f32; STRIPE]);
     let stripes = node.as_chunks::<STRIPE>().0.iter().zip(neighbor.as_chunks::<STRIPE>().0);
     for (stripe, (c, o)) in stripes.enumerate() {
@@ -44,12 +67,12 @@ pub(crate) fn encode(codes: &mut [u8], lane: usize, node: &[f32], neighbor: &[f3
     let sum = |stripe: [f32; STRIPE]| stripe.iter().map(|&x| f64::from(x)).sum::<f64>();
     let (square, product, cross) = (sum(squares), 0.5 * sum(absolutes), 0.5 * sum(crosses));
     if square == 0.0 {
-        return Factors { add: 0.0, rescale: 0.0 };
+        return Factors { add: f16::ZERO, rescale: f16::ZERO };
     }
     // Of vectors of length one, ½‖a − b‖² = 1 − ⟨a, b⟩.
     let unit = if metric == Metric::L2 { 1.0 } else { 0.5 };
     let (add, rescale) = (square + 2.0 * square * cross / product, -2.0 * square / product);
-    Factors { add: (unit * add) as f32, rescale: (unit * rescale) as f32 }
+    Factors { add: half(unit * add, units.add), rescale: half(unit * rescale, units.rescale) }
 }
 
 #[cfg(test)]
@@ -69,10 +92,11 @@ mod tests {
         fn run<S: Simd>(self, simd: S) -> f32 {
             let Estimate(q, c, o, metric) = self;
             let mut codes = vec![0; code_bytes(q.len())];
-            let factors = encode(&mut codes, 3, c, o, metric);
+            let units = Units::of(10.0);
+            let factors = encode(&mut codes, 3, c, o, metric, units);
             let (mut table, mut out) = (Table::default(), [0.0; LANES]);
             table.set(simd, q);
-            let block = Block { codes: &codes, add: &[factors.add; LANES], rescale: &[factors.rescale; LANES] };
+            let block = Block { codes: &codes, add: &[factors.add; LANES], rescale: &[factors.rescale; LANES], units };
             simd.estimates(block, &table, distance(q, c, metric), f32::INFINITY, &[], &mut out);
             out[3]
         }
@@ -141,7 +165,7 @@ mod tests {
     #[test]
     fn a_neighbour_at_the_same_place_is_at_the_same_distance() {
         let c = vec![0.25; 64];
-        let factors = encode(&mut vec![0; code_bytes(64)], 0, &c, &c, Metric::L2);
-        assert_eq!(factors, Factors { add: 0.0, rescale: 0.0 });
+        let factors = encode(&mut vec![0; code_bytes(64)], 0, &c, &c, Metric::L2, Units::of(1.0));
+        assert_eq!(factors, Factors { add: f16::ZERO, rescale: f16::ZERO });
     }
 }

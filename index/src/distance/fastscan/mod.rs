@@ -16,19 +16,29 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
 
+use half::f16;
+
 pub(crate) use pack::{code_bytes, pack};
 pub(crate) use table::Table;
 
 /// Codes scored together.
 pub(crate) const LANES: usize = 32;
 
+/// What a half float of a block stands for: codes err by some per cent, so eleven bits are plenty, but their range is not.
+#[derive(Debug, Clone, Copy, PartialEq, bincode::Encode, bincode::Decode)]
+pub(crate) struct Units {
+    pub(crate) add: f32,
+    pub(crate) rescale: f32,
+}
+
 /// 32 packed codes and what turns their products into distances.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block<'a> {
     /// As [`pack`] lays them out: [`code_bytes`] of them.
     pub(crate) codes: &'a [u8],
-    /// The constant part of each estimate; infinite where there is no neighbour.
-    pub(crate) add: &'a [f32; LANES],
-    /// What one unit of the product is worth.
-    pub(crate) rescale: &'a [f32; LANES],
+    /// The constant part of each estimate, in [`Units::add`]; infinite where there is no neighbour.
+    pub(crate) add: &'a [f16; LANES],
+    /// What one unit of the product is worth, in [`Units::rescale`].
+    pub(crate) rescale: &'a [f16; LANES],
+    pub(crate) units: Units,
 }

@@ -28,10 +28,11 @@ impl Simd for Scalar {
     ) -> u32 {
         let mut sums = [0; LANES];
         self::sums(block.codes, table.bytes(), &mut sums);
-        let mut below = 0;
+        let (mut below, unit) = (0, block.units.rescale);
         for lane in 0..LANES {
-            let product = f32::from(sums[lane]).mul_add(table.step, table.base);
-            out[lane] = block.rescale[lane].mul_add(product, block.add[lane] + distance);
+            let product = f32::from(sums[lane]).mul_add(table.step * unit, table.base * unit);
+            let constant = block.add[lane].to_f32().mul_add(block.units.add, distance);
+            out[lane] = block.rescale[lane].to_f32().mul_add(product, constant);
             below |= u32::from(out[lane] < bound) << lane;
         }
         below

@@ -25,13 +25,16 @@ fn with_every_isa<T: Task + Clone>(task: &T) -> Vec<(Isa, T::Output)> {
     available.map(|isa| (isa, dispatch(isa, task.clone()))).collect()
 }
 
+/// Factors as they are.
+const UNITS: Units = Units { add: 1.0, rescale: 1.0 };
+
 /// A block over given codes, and what each instruction set makes of it.
 #[derive(Clone)]
 struct Estimates<'a> {
     query: &'a [f32],
     codes: &'a [u8],
-    add: [f32; LANES],
-    rescale: [f32; LANES],
+    add: [f16; LANES],
+    rescale: [f16; LANES],
     bound: f32,
 }
 
@@ -41,7 +44,7 @@ impl Task for Estimates<'_> {
     fn run<S: Simd>(self, simd: S) -> Self::Output {
         let (mut table, mut out) = (Table::default(), [0.0; LANES]);
         table.set(simd, self.query);
-        let block = Block { codes: self.codes, add: &self.add, rescale: &self.rescale };
+        let block = Block { codes: self.codes, add: &self.add, rescale: &self.rescale, units: UNITS };
         let below = simd.estimates(block, &table, 1.5, self.bound, self.codes, &mut out);
         (out, below, table)
     }
@@ -70,9 +73,9 @@ fn estimates_agree_bit_for_bit() {
     for dim in (16..=2048).step_by(16) {
         let query = vector(dim, &mut state);
         let codes: Vec<u8> = (0..code_bytes(dim)).map(|_| random(&mut state) as u8).collect();
-        let mut add: [f32; LANES] = std::array::from_fn(|_| random(&mut state) as f32 / 1e9);
-        add[5] = f32::INFINITY;
-        let rescale = std::array::from_fn(|_| -(random(&mut state) as f32) / 1e9);
+        let mut add: [f16; LANES] = std::array::from_fn(|_| f16::from_f32(random(&mut state) as f32 / 1e9));
+        add[5] = f16::INFINITY;
+        let rescale = std::array::from_fn(|_| f16::from_f32(-(random(&mut state) as f32) / 1e9));
         let task = Estimates { query: &query, codes: &codes, add, rescale, bound: 0.5 };
         let (expected, below, table) = task.clone().run(scalar::Scalar);
         for (isa, (found, mask, bytes)) in with_every_isa(&task) {
@@ -98,7 +101,8 @@ fn no_sum_overflows() {
         let query = vec![3.5; dim];
         let mut codes = vec![0; code_bytes(dim)];
         (0..LANES).for_each(|lane| pack_all(&mut codes, dim, lane, |_| true));
-        let task = Estimates { query: &query, codes: &codes, add: [0.0; LANES], rescale: [1.0; LANES], bound: 0.0 };
+        let task =
+            Estimates { query: &query, codes: &codes, add: [f16::ZERO; LANES], rescale: [f16::ONE; LANES], bound: 0.0 };
         for (isa, (found, ..)) in with_every_isa(&task) {
             let exact = 1.5 + 0.5 * 3.5 * dim as f32;
             for estimate in found {
@@ -117,7 +121,8 @@ fn a_table_s_product_is_that_of_the_query() {
     let mut codes = vec![0; code_bytes(dim)];
     pack_all(&mut codes, dim, 7, |i| bits[i]);
     let exact: f32 = query.iter().zip(&bits).map(|(x, &bit)| if bit { 0.5 * x } else { -0.5 * x }).sum();
-    let task = Estimates { query: &query, codes: &codes, add: [0.0; LANES], rescale: [1.0; LANES], bound: 0.0 };
+    let task =
+        Estimates { query: &query, codes: &codes, add: [f16::ZERO; LANES], rescale: [f16::ONE; LANES], bound: 0.0 };
     for (isa, (found, _, table)) in with_every_isa(&task) {
         let error = (found[7] - 1.5 - exact).abs();
         assert!(error <= 0.5 * table.step * dim as f32 / 2.0, "{isa}: {}, expected {exact}", found[7] - 1.5);

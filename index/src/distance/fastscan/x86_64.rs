@@ -188,7 +188,7 @@ unsafe fn quarters_avx512(codes: &[u8], table: &[u8], ahead: &[u8]) -> Quarters 
 }
 
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn estimates_avx2(
     block: Block<'_>,
     table: &Table,
@@ -199,16 +199,19 @@ unsafe fn estimates_avx2(
 ) -> u32 {
     // SAFETY: the caller's promise.
     let quarters = unsafe { quarters_avx2(block.codes, table.bytes(), ahead) };
-    let (step, base) = (_mm256_set1_ps(table.step), _mm256_set1_ps(table.base));
+    let unit = block.units.rescale;
+    let (step, base) = (_mm256_set1_ps(table.step * unit), _mm256_set1_ps(table.base * unit));
     let (distance, bound) = (_mm256_set1_ps(distance), _mm256_set1_ps(bound));
+    let add_unit = _mm256_set1_ps(block.units.add);
     let mut below = 0;
     for (quarter, &sums) in quarters.iter().enumerate() {
         let product = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(sums)), step, base);
         let at = 8 * quarter;
         // SAFETY: eight lanes from `at` on lie within the 32 of each array.
         unsafe {
-            let add = _mm256_add_ps(_mm256_loadu_ps(block.add.as_ptr().add(at)), distance);
-            let estimate = _mm256_fmadd_ps(_mm256_loadu_ps(block.rescale.as_ptr().add(at)), product, add);
+            let add = _mm256_cvtph_ps(_mm_loadu_si128(block.add.as_ptr().add(at).cast()));
+            let rescale = _mm256_cvtph_ps(_mm_loadu_si128(block.rescale.as_ptr().add(at).cast()));
+            let estimate = _mm256_fmadd_ps(rescale, product, _mm256_fmadd_ps(add, add_unit, distance));
             _mm256_storeu_ps(out.as_mut_ptr().add(at), estimate);
             below |= _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(estimate, bound)).cast_unsigned() << at;
         }
@@ -228,16 +231,19 @@ unsafe fn estimates_avx512(
 ) -> u32 {
     // SAFETY: the caller's promise.
     let [a, b, c, d] = unsafe { quarters_avx512(block.codes, table.bytes(), ahead) };
-    let (step, base) = (_mm512_set1_ps(table.step), _mm512_set1_ps(table.base));
+    let unit = block.units.rescale;
+    let (step, base) = (_mm512_set1_ps(table.step * unit), _mm512_set1_ps(table.base * unit));
     let (distance, bound) = (_mm512_set1_ps(distance), _mm512_set1_ps(bound));
+    let add_unit = _mm512_set1_ps(block.units.add);
     let mut below = 0;
     for (half, sums) in [_mm256_set_m128i(b, a), _mm256_set_m128i(d, c)].into_iter().enumerate() {
         let product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(sums)), step, base);
         let at = 16 * half;
         // SAFETY: sixteen lanes from `at` on lie within the 32 of each array.
         unsafe {
-            let add = _mm512_add_ps(_mm512_loadu_ps(block.add.as_ptr().add(at)), distance);
-            let estimate = _mm512_fmadd_ps(_mm512_loadu_ps(block.rescale.as_ptr().add(at)), product, add);
+            let add = _mm512_cvtph_ps(_mm256_loadu_si256(block.add.as_ptr().add(at).cast()));
+            let rescale = _mm512_cvtph_ps(_mm256_loadu_si256(block.rescale.as_ptr().add(at).cast()));
+            let estimate = _mm512_fmadd_ps(rescale, product, _mm512_fmadd_ps(add, add_unit, distance));
             _mm512_storeu_ps(out.as_mut_ptr().add(at), estimate);
             below |= u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(estimate, bound)) << at;
         }
