@@ -24,6 +24,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("first-slice", include_str!("../sweeps/first-slice.toml")),
     ("frontier", include_str!("../sweeps/frontier.toml")),
     ("growth", include_str!("../sweeps/growth.toml")),
+    ("codes", include_str!("../sweeps/codes.toml")),
 ];
 
 /// One index to build and the settings to search it with.
@@ -245,7 +246,7 @@ mod tests {
             Sweep::open("nowhere", &[])
                 .unwrap_err()
                 .to_string()
-                .contains("default, quick, first-slice, frontier, growth")
+                .contains("default, quick, first-slice, frontier, growth, codes")
         );
     }
 
