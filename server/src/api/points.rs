@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use vicino_index::collection::{Payload, Point};
-use vicino_index::{BuildOptions, PointId};
+use vicino_index::PointId;
+use vicino_index::collection::{Change, Payload, Point};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
@@ -26,7 +26,7 @@ pub(super) async fn upsert(
     Body(request): Body<Upsert>,
 ) -> ApiResult<UpdateResult> {
     let points = points(request)?;
-    change(store, name, |collection| Ok(collection.upsert(points, &BuildOptions::default())?)).await.map(completed)
+    change(store, name, Change::Upsert(points)).await.map(completed)
 }
 
 pub(super) async fn delete(
@@ -36,7 +36,7 @@ pub(super) async fn delete(
 ) -> ApiResult<UpdateResult> {
     let ids = request.points.ok_or_else(|| ApiError::Format("expected `points`, a list of ids".into()))?;
     let ids: Vec<PointId> = ids.into_iter().map(|Id(id)| id).collect();
-    change(store, name, move |collection| Ok(collection.delete(&ids))).await.map(completed)
+    change(store, name, Change::Delete(ids)).await.map(completed)
 }
 
 pub(super) async fn one(
@@ -91,7 +91,7 @@ pub(super) async fn count(
     read(store, name, |collection| Ok(Count { count: collection.len() })).await.map(Answer)
 }
 
-fn completed(operation_id: u64) -> Answer<UpdateResult> {
+pub(super) fn completed(operation_id: u64) -> Answer<UpdateResult> {
     Answer(UpdateResult { operation_id, status: UpdateStatus::Completed })
 }
 

@@ -16,8 +16,9 @@ pub use collection::{
 };
 pub use params::{CallParams, WriteOrdering};
 pub use point::{
-    BatchIn, Count, CountRequest, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record, RetrieveRequest, ScrollPage,
-    ScrollRequest, UpdateMode, UpdateResult, UpdateStatus, Upsert, WithPayload, WithVector,
+    BatchIn, ClearPayload, Count, CountRequest, DeletePayload, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record,
+    RetrieveRequest, ScrollPage, ScrollRequest, SetPayload, UpdateMode, UpdateResult, UpdateStatus, Upsert,
+    WithPayload, WithVector,
 };
 pub use query::{QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
 pub use unserved::Unserved;

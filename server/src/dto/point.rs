@@ -76,6 +76,58 @@ pub struct DeletePoints {
     pub shard_key: Unserved,
 }
 
+/// `POST …/points/payload` (these keys get these values) and `PUT …/points/payload` (this is all of it).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPayload {
+    /// The values.
+    pub payload: Payload,
+    /// Of which points; all must exist.
+    #[serde(default)]
+    pub points: Option<Vec<Id>>,
+    /// Not served yet.
+    #[serde(default)]
+    pub filter: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub key: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
+/// `POST …/points/payload/delete`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeletePayload {
+    /// The keys that go, as paths: `a.b` is key `b` of the object at `a`.
+    pub keys: Vec<String>,
+    /// Of which points; all must exist.
+    #[serde(default)]
+    pub points: Option<Vec<Id>>,
+    /// Not served yet.
+    #[serde(default)]
+    pub filter: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
+/// `POST …/points/payload/clear`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearPayload {
+    /// Of which points; all must exist.
+    #[serde(default)]
+    pub points: Option<Vec<Id>>,
+    /// Not served yet.
+    #[serde(default)]
+    pub filter: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
 /// What became of a change.
 #[derive(Debug, Serialize)]
 pub struct UpdateResult {

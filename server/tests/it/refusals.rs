@@ -204,6 +204,7 @@ fn unknown_collections_and_routes_are_named() {
         ("POST", "/points", json!({"ids": [1]})),
         ("GET", "/points/1", Value::Null),
         ("POST", "/points/delete", json!({"points": [1]})),
+        ("POST", "/points/payload", json!({"payload": {}, "points": [1]})),
         ("POST", "/points/count", json!({})),
         ("POST", "/points/scroll", json!({})),
         ("POST", "/points/query", json!({"query": [1.0]})),
@@ -212,8 +213,8 @@ fn unknown_collections_and_routes_are_named() {
     ] {
         assert_eq!(client.error(404, method, &format!("/collections/nope{path}"), body), words, "{method} {path}");
     }
-    let error = client.error(404, "POST", "/collections/nope/points/payload", json!({}));
-    assert_eq!(error, "Not found: POST /collections/nope/points/payload is not served");
+    let error = client.error(404, "POST", "/collections/nope/points/vectors", json!({}));
+    assert_eq!(error, "Not found: POST /collections/nope/points/vectors is not served");
     assert_eq!(
         client.error(404, "PATCH", "/collections/nope", json!({})),
         "Not found: PATCH /collections/nope is not served"

@@ -206,3 +206,41 @@ fn an_empty_collection_answers_with_nothing() {
     assert_eq!(client.ok("POST", "/collections/c/points/count", json!({})), json!({"count": 0}));
     assert_eq!(client.ok("PUT", "/collections/c/points", json!({"points": []}))["status"], "completed");
 }
+
+#[test]
+fn payloads_change_key_by_key_or_whole() {
+    let client = Client::with_collection(2, "Euclid");
+    let points = json!([
+        {"id": 1, "vector": [1, 0], "payload": {"a": 1, "b": {"c": 2, "d": 3}}},
+        {"id": 2, "vector": [2, 0]},
+        {"id": 3, "vector": [3, 0], "payload": {"z": null}},
+    ]);
+    client.ok("PUT", "/collections/c/points", json!({ "points": points }));
+    let payloads = || {
+        let page = client.ok("POST", "/collections/c/points/scroll", json!({}));
+        let points = page["points"].as_array().unwrap();
+        points.iter().map(|point| point["payload"].clone()).collect::<Vec<Value>>()
+    };
+    let path = "/collections/c/points/payload?wait=true";
+    let answer = client.ok("POST", path, json!({"payload": {"a": "x", "n": [1]}, "points": [1, 2]}));
+    assert_eq!(answer, json!({"operation_id": 2, "status": "completed"}));
+    assert_eq!(
+        payloads(),
+        [json!({"a": "x", "b": {"c": 2, "d": 3}, "n": [1]}), json!({"a": "x", "n": [1]}), json!({"z": null})]
+    );
+    let keys = json!({"keys": ["b.c", "n", "absent", "a.x"], "points": [1]});
+    client.ok("POST", "/collections/c/points/payload/delete", keys);
+    client.ok("PUT", path, json!({"payload": {"new": true}, "points": [2]}));
+    client.ok("POST", "/collections/c/points/payload/clear", json!({"points": [3]}));
+    assert_eq!(payloads(), [json!({"a": "x", "b": {"d": 3}}), json!({"new": true}), json!({})]);
+    let found = query(&client, json!({"query": [2, 0], "limit": 1, "with_payload": true}));
+    assert_eq!((&found[0]["version"], &found[0]["payload"]), (&json!(4), &json!({"new": true})));
+
+    let error = client.error(404, "POST", path, json!({"payload": {"a": 1}, "points": [1, 9]}));
+    assert!(error.contains("Point with id 9 does not exist"), "{error}");
+    let error = client.error(400, "POST", path, json!({"payload": {"a": 1}}));
+    assert!(error.contains("expected `points`"), "{error}");
+    let error = client.error(400, "PUT", path, json!({"payload": {"a": 1}, "points": [1], "key": "b"}));
+    assert!(error.contains("key: not supported yet"), "{error}");
+    assert_eq!(payloads()[0], json!({"a": "x", "b": {"d": 3}}), "refused changes change nothing");
+}
