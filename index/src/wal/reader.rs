@@ -90,6 +90,12 @@ pub(crate) fn read(
             }
             return Ok(end);
         };
+        if let Ok(begun) = &header
+            && begun.group > end.at.group
+        {
+            let what = format!("ends after group {}, and the next file goes on after {}", end.at.group, begun.group);
+            return Err(damaged(end.number, offset, what));
+        }
         match header.and_then(|begun| expect(begun, end.at)) {
             Ok(()) => {
                 end.number = next;

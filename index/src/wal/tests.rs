@@ -80,7 +80,7 @@ fn a_log_cut_anywhere_keeps_its_whole_groups() {
 }
 
 #[test]
-fn damage_is_refused_wherever_a_later_group_vouches() {
+pub(crate) fn damage_is_refused_wherever_a_later_group_vouches() {
     let fs = written(8, true);
     let last_group = {
         let fs = written(7, true);
@@ -132,6 +132,32 @@ fn a_missing_file_and_a_stranger_are_refused() {
     fs.put(&log_path(dir(), 2), other).unwrap();
     let error = groups(&fs).unwrap_err().to_string();
     assert!(error.starts_with("log/wal-2.log: damaged at byte 0: belongs to another log, or is its file 1"), "{error}");
+}
+
+/// Groups that are whole, numbered rightly and of this log, but upon another past: such as lay behind a torn end that was cut off and
+/// written anew.
+#[test]
+pub(crate) fn a_group_upon_another_past_is_refused() {
+    let groups = |value: u8| {
+        let mut at = Position::default();
+        let one = |number: u64| {
+            let records = [vec![if number == 1 { value } else { 7 }]];
+            let (bytes, end) = frame::group(ID, at, number, number - 1, 0, &records);
+            at = end;
+            bytes
+        };
+        (1..=3).map(one).collect::<Vec<_>>()
+    };
+    let (ours, others) = (groups(1), groups(2));
+    let fs = written(0, true);
+    let header = fs.read(&log_path(dir(), 0)).unwrap();
+    let read_all = |groups: [&[u8]; 3]| {
+        fs.put(&log_path(dir(), 0), [&header[..], groups[0], groups[1], groups[2]].concat()).unwrap();
+        read(&fs, dir(), ID, 0, Position::default(), |_| Ok(())).map(|end| end.at.group)
+    };
+    assert_eq!(read_all([&ours[0], &ours[1], &ours[2]]).unwrap(), 3);
+    let error = read_all([&ours[0], &others[1], &others[2]]).unwrap_err().to_string();
+    assert!(error.contains("checksum of the chain"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::workload::{State, Workload, create, dir, file_system, held, open, small_schema};
 use crate::PointId;
-use crate::collection::{Payload, SyncMode, salvage, verify};
+use crate::collection::{Change, Payload, SyncMode, salvage, verify};
 use crate::vfs::{Keep, SimFs, Vfs};
 use crate::wal;
 
@@ -60,15 +60,18 @@ fn every(
         return Err(format!("undamaged: {:?}", outcome(&fs, &workload)));
     }
     let (mut refused, mut harmless) = (0, 0);
+    // Zeros that align sections, behind the header, and the last line break are all that may change without a word.
+    let may_be_padding = |path: &Path, at: usize| path.extension().is_some_and(|kind| kind == "hnsw") && at >= 64;
+    let says_the_same = |whole: &[u8], damaged: &[u8]| damaged == whole || [damaged, b"\n"].concat() == whole;
     for (path, whole) in files(&fs) {
         for at in (offset..whole.len()).step_by(step) {
             let place = format!("{}, byte {at} of {}", path.display(), whole.len());
-            fs.put(&path, damage(&whole, at)).unwrap();
+            let damaged = damage(&whole, at);
+            let same = may_be_padding(&path, at) || says_the_same(&whole, &damaged);
+            let torn = |position| is_log(&path) && !closed && is_torn(&whole, &damaged, position, all);
+            fs.put(&path, damaged.clone()).unwrap();
             match outcome(&fs, &workload) {
-                Ok(position) if position == all => harmless += 1,
-                Ok(position) if is_log(&path) && !closed && is_torn(&whole, &damage(&whole, at), position, all) => {
-                    harmless += 1;
-                }
+                Ok(position) if (position == all && same) || torn(position) => harmless += 1,
                 Ok(position) => return Err(format!("{place}: {position} changes of {all}")),
                 Err(Ok(refusal)) if refusal.contains(&*path.to_string_lossy()) || names_its_pair(&path, &refusal) => {
                     refused += 1;
@@ -121,7 +124,15 @@ fn strangers() -> Result<(), String> {
     let (now, before) =
         (folder(&workload, true), folder(&Workload { changes: workload.changes[..20].to_vec(), states: vec![] }, true));
     let other = folder(&Workload::new(8, 24), true);
-    for stranger in [&before, &other] {
+    // As many rows and points, with the same ids and versions, at other places.
+    let mut moved = Workload::new(7, 24);
+    for change in &mut moved.changes {
+        if let Change::Upsert(points) = change {
+            points.iter_mut().for_each(|point| point.vector.iter_mut().for_each(|x| *x += 1.0));
+        }
+    }
+    let moved = folder(&moved, true);
+    for stranger in [&before, &other, &moved] {
         let strange = files(stranger);
         for (path, whole) in files(&now) {
             // By kind: names hold generations.

@@ -8,14 +8,22 @@ use crate::faults::{Safeguard, without};
 type Suite = fn() -> Result<(), String>;
 
 /// The suites, in the order of cost.
-const SUITES: [(&str, Suite); 6] = [
+const SUITES: [(&str, Suite); 7] = [
     ("lock", failures::lock),
+    ("log", log),
     ("signed lies", crate::wal::tests::signed_lies),
     ("replay", super::replay_checks_its_sum),
     ("failures", failures::suite),
     ("crash", crash::suite),
     ("damage", damage::suite),
 ];
+
+/// Tests of the log by itself, which panic.
+fn log() -> Result<(), String> {
+    crate::wal::tests::damage_is_refused_wherever_a_later_group_vouches();
+    crate::wal::tests::a_group_upon_another_past_is_refused();
+    Ok(())
+}
 
 fn run(suite: Suite) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(suite)).unwrap_or_else(|_| Err("panic".into()))
