@@ -12,12 +12,14 @@
 //! graph/{level, links, select, search, build, repair, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
+//! filter/{path, time, geo}                     which points match, by id and payload
 //! wal/{frame, reader, writer}                  what was acknowledged, in order, until a checkpoint holds it
 //! collection/{points, record, checkpoint, manifest, change, home, shared}   ids, payloads, updates over one index, made to last
 //! ```
 
 pub mod collection;
 pub mod distance;
+pub mod filter;
 pub mod ids;
 pub mod metric;
 pub mod params;

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::points::Payload;
+use super::points::{Payload, PointView};
 use super::record::Record;
 use super::{Collection, Point, UpsertError};
+use crate::filter::Filter;
 use crate::ids::{PointId, Slot};
 
 /// A change of a collection: all of it happens, or nothing.
@@ -15,8 +16,16 @@ pub enum Change {
     Upsert(Vec<Point>),
     /// Remove the points of these ids, where they exist.
     Delete(Vec<PointId>),
+    /// Remove the points that match.
+    DeleteMatching(Filter),
     /// Change the payloads of these points, all of which must exist.
     Payload(Vec<PointId>, PayloadEdit),
+    /// Change the payloads of the points that match.
+    PayloadMatching(Filter, PayloadEdit),
+    /// Store those of these points that do not exist.
+    Insert(Vec<Point>),
+    /// Store those of these points that exist and, if there is a filter, match it as they are.
+    Update(Vec<Point>, Option<Filter>),
 }
 
 /// What becomes of a payload.
@@ -120,46 +129,68 @@ impl Change {
 
     /// Whether what becomes of the points depends on what they are: such a change begins a group of its own.
     pub(super) fn depends_on_points(&self) -> bool {
-        matches!(self, Change::Payload(..))
+        !matches!(self, Change::Upsert(_) | Change::Delete(_))
     }
 
     /// At most how many bytes it takes in the log, if they do not depend on the points there are.
     pub(super) fn size(&self) -> usize {
         match self {
-            Change::Upsert(points) => {
+            Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _) => {
                 let size = |point: &Point| 16 + point.vector.len() * 4 + size_of_object(&point.payload);
                 points.iter().map(size).sum()
             }
             Change::Delete(ids) => ids.len() * 8,
             Change::Payload(ids, _) => ids.len() * 16,
+            Change::DeleteMatching(_) | Change::PayloadMatching(..) => 0,
         }
     }
 
     /// What becomes of each point of `collection`, or why nothing does. `rows` counts the rows there will be.
     pub(super) fn resolve(self, collection: &Collection, rows: &mut usize) -> Result<Record, WriteError> {
         match self {
-            Change::Upsert(points) => {
-                let points = collection.schema.checked(points)?;
-                let found = *rows + points.len();
-                if found > Slot::MAX_ROWS {
-                    return Err(UpsertError::TooMany { found }.into());
-                }
-                *rows = found;
-                Ok(Record::Store(points))
-            }
+            Change::Upsert(points) => store(collection, rows, points, |_| true),
+            Change::Insert(points) => store(collection, rows, points, |id| collection.get(id).is_none()),
+            Change::Update(points, filter) => store(collection, rows, points, |id| {
+                let matches = |point: PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(id, point.payload()));
+                collection.get(id).is_some_and(matches)
+            }),
             Change::Delete(ids) => Ok(Record::Delete(ids)),
-            Change::Payload(ids, edit) => {
-                if let PayloadEdit::Merge(payload) | PayloadEdit::Replace(payload) = &edit {
-                    let id = ids.first().copied().unwrap_or(PointId(0));
-                    super::check_depth(id, payload)?;
-                }
-                let edited = |id| {
-                    let mut payload = collection.get(id).ok_or(WriteError::NoPoint { id })?.payload().clone();
-                    edit.apply(&mut payload);
-                    Ok((id, payload))
-                };
-                Ok(Record::Payload(ids.into_iter().map(edited).collect::<Result<_, WriteError>>()?))
-            }
+            Change::DeleteMatching(filter) => Ok(Record::Delete(matching(collection, &filter))),
+            Change::Payload(ids, edit) => payloads(collection, ids, &edit),
+            Change::PayloadMatching(filter, edit) => payloads(collection, matching(collection, &filter), &edit),
         }
     }
+}
+
+fn matching(collection: &Collection, filter: &Filter) -> Vec<PointId> {
+    collection.matching(PointId(0), filter).map(|point| point.id()).collect()
+}
+
+/// Stores those of `points` whose ids are `wanted`.
+fn store(
+    collection: &Collection,
+    rows: &mut usize,
+    points: Vec<Point>,
+    wanted: impl Fn(PointId) -> bool,
+) -> Result<Record, WriteError> {
+    let mut points = collection.schema.checked(points)?;
+    points.retain(|point| wanted(point.id));
+    let found = *rows + points.len();
+    if found > Slot::MAX_ROWS {
+        return Err(UpsertError::TooMany { found }.into());
+    }
+    *rows = found;
+    Ok(Record::Store(points))
+}
+
+fn payloads(collection: &Collection, ids: Vec<PointId>, edit: &PayloadEdit) -> Result<Record, WriteError> {
+    if let PayloadEdit::Merge(payload) | PayloadEdit::Replace(payload) = edit {
+        super::check_depth(ids.first().copied().unwrap_or(PointId(0)), payload)?;
+    }
+    let edited = |id| {
+        let mut payload = collection.get(id).ok_or(WriteError::NoPoint { id })?.payload().clone();
+        edit.apply(&mut payload);
+        Ok((id, payload))
+    };
+    Ok(Record::Payload(ids.into_iter().map(edited).collect::<Result<_, WriteError>>()?))
 }

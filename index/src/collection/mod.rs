@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 
+use crate::filter::Filter;
 use crate::hnsw::Hnsw;
 use crate::ids::{PointId, Slot};
 use crate::metric::ElementType;
@@ -37,7 +38,7 @@ pub use change::{Change, PayloadEdit, WriteError};
 pub use checkpoint::{CheckpointError, OpenCollectionError};
 pub use home::{CreateError, Options, Recovery, SyncMode};
 pub use inspect::{Inspection, VerifyError, inspect, verify};
-use points::{Entry, Points};
+use points::{Entry, Points, SlotSet};
 pub use points::{Payload, PointView};
 pub use salvage::{Salvaged, salvage};
 pub use shared::SharedCollection;
@@ -101,8 +102,8 @@ pub struct Point {
 }
 
 /// How far one search of a collection looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Search {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Search<'a> {
     /// How many points to return; fewer only where fewer are left.
     pub k: usize,
     /// Beam width of a walk through the graph.
@@ -111,12 +112,14 @@ pub struct Search {
     pub exact: bool,
     /// A point that is no answer: the one whose vector is asked with.
     pub except: Option<PointId>,
+    /// Points that do not match are no answers.
+    pub filter: Option<&'a Filter>,
 }
 
-impl Search {
+impl Search<'_> {
     /// The `k` nearest points at the default `ef`.
     pub fn new(k: usize) -> Self {
-        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None }
+        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None, filter: None }
     }
 }
 
@@ -269,22 +272,28 @@ impl Collection {
         self.points.renumber();
     }
 
-    /// The nearest points, nearest first, ties by the order in which they were stored. Exact if asked for, or if the live vectors
-    /// are at most [`Schema::full_scan_bytes`]; else found by the graph. Errors if the vector does not fit the schema.
-    pub fn search(&self, vector: &[f32], search: Search) -> Result<Vec<Found<'_>>, SearchError> {
+    /// The nearest points, nearest first, ties by the order in which they were stored. Exact if asked for, or if the vectors to be
+    /// compared are at most [`Schema::full_scan_bytes`]; else found by the graph. With a filter every point is asked whether it
+    /// matches, and those that do are searched: `k` of them unless there are fewer. Errors if the vector does not fit the schema.
+    pub fn search(&self, vector: &[f32], search: Search<'_>) -> Result<Vec<Found<'_>>, SearchError> {
         let query = VectorRef::from(vector);
         let except = search.except.and_then(|id| self.points.slot(id));
-        let k = search.k.min(self.points.len() - usize::from(except.is_some()));
+        let matching = search.filter.map(|filter| self.points.matching(filter));
+        let candidates = matching.as_ref().map_or(self.points.len(), SlotSet::len);
+        let is_candidate = |slot: Slot| {
+            matching.as_ref().map_or_else(|| self.points.is_live(slot), |matching| matching.contains(slot))
+        };
+        let k = search.k.min(candidates - usize::from(except.is_some_and(is_candidate)));
         if k == 0 {
             self.schema.vectors.check(query)?;
             return Ok(Vec::new());
         }
-        let accept = |slot: Slot| self.points.is_live(slot) && Some(slot) != except;
+        let accept = |slot: Slot| is_candidate(slot) && Some(slot) != except;
         let params = SearchParams::new(k, search.ef);
         BUFFERS.with_borrow_mut(|(scratch, hits)| {
-            if search.exact || self.live_bytes() <= self.schema.full_scan_bytes {
+            if search.exact || candidates * self.row_bytes() <= self.schema.full_scan_bytes {
                 self.rows.exact(query, k, &accept, scratch, hits)?;
-            } else if except.is_none() && self.points.len() == self.rows.len() {
+            } else if except.is_none() && candidates == self.rows.len() {
                 self.rows.search(query, params, scratch, hits)?;
             } else {
                 self.rows.search_filtered(query, params, &accept, scratch, hits)?;
@@ -294,13 +303,19 @@ impl Collection {
         })
     }
 
-    fn live_bytes(&self) -> usize {
+    /// Every point from id `from` on that matches, in the order of ids.
+    pub fn matching<'a>(&'a self, from: PointId, filter: &'a Filter) -> impl Iterator<Item = PointView<'a>> {
+        self.scroll(from).filter(|point| filter.matches(point.id(), point.payload()))
+    }
+
+    /// Bytes of one stored vector.
+    fn row_bytes(&self) -> usize {
         let word = match self.schema.vectors.element() {
             ElementType::F32 => 4,
             ElementType::F16 => 2,
             ElementType::U8 | ElementType::I8 | ElementType::Bits => 1,
         };
-        self.points.len() * self.schema.vectors.words() * word
+        self.schema.vectors.words() * word
     }
 
     fn view(&self, slot: Slot) -> PointView<'_> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::filter::Filter;
 use crate::hnsw::Hnsw;
 use crate::ids::{PointId, Slot};
 
@@ -61,6 +62,23 @@ pub(super) fn checksum(id: PointId, version: u64, vector: &[f32], payload: &Payl
     hash.update(bytemuck::cast_slice(vector));
     hash.update(&serde_json::to_vec(payload).expect("a JSON object in memory can be written"));
     hash.digest128()
+}
+
+/// Some of the rows.
+#[derive(Debug)]
+pub(super) struct SlotSet {
+    bits: Vec<u64>,
+    len: usize,
+}
+
+impl SlotSet {
+    pub(super) fn contains(&self, slot: Slot) -> bool {
+        self.bits[slot.index() / 64] >> (slot.index() % 64) & 1 == 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
 }
 
 /// The points of a collection. Invariant: row `slot` is live exactly if `by_id[ids[slot]].slot == slot`.
@@ -151,6 +169,17 @@ impl Points {
     /// What is known of the point in live row `slot`.
     pub(super) fn entry(&self, slot: Slot) -> &Entry {
         &self.by_id[&self.id(slot)]
+    }
+
+    /// The live rows of points that match.
+    pub(super) fn matching(&self, filter: &Filter) -> SlotSet {
+        let mut set = SlotSet { bits: vec![0; self.live.len()], len: 0 };
+        for (&id, entry) in self.by_id.iter().filter(|(id, entry)| filter.matches(**id, &entry.payload)) {
+            debug_assert_eq!(self.id(entry.slot), id);
+            set.bits[entry.slot.index() / 64] |= 1 << (entry.slot.index() % 64);
+            set.len += 1;
+        }
+        set
     }
 
     pub(super) fn view<'a>(&'a self, id: PointId, rows: &'a Hnsw) -> Option<PointView<'a>> {

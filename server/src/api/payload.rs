@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use vicino_index::PointId;
 use vicino_index::collection::{Change, PayloadEdit};
 
 use super::body::Body;
 use super::change;
 use super::envelope::ApiResult;
-use super::error::ApiError;
-use super::points::completed;
+use super::points::{Which, completed, which};
 use super::select::paths;
-use crate::dto::{ClearPayload, DeletePayload, Id, SetPayload, UpdateResult};
+use crate::dto::{ClearPayload, DeletePayload, SetPayload, UpdateResult};
 use crate::store::Store;
 
 pub(super) async fn set(
@@ -20,7 +18,7 @@ pub(super) async fn set(
     Path(name): Path<String>,
     Body(request): Body<SetPayload>,
 ) -> ApiResult<UpdateResult> {
-    edit(store, name, request.points, PayloadEdit::Merge(request.payload)).await
+    edit(store, name, which(request.points, request.filter)?, PayloadEdit::Merge(request.payload)).await
 }
 
 pub(super) async fn overwrite(
@@ -28,7 +26,7 @@ pub(super) async fn overwrite(
     Path(name): Path<String>,
     Body(request): Body<SetPayload>,
 ) -> ApiResult<UpdateResult> {
-    edit(store, name, request.points, PayloadEdit::Replace(request.payload)).await
+    edit(store, name, which(request.points, request.filter)?, PayloadEdit::Replace(request.payload)).await
 }
 
 pub(super) async fn delete(
@@ -36,7 +34,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
     Body(request): Body<DeletePayload>,
 ) -> ApiResult<UpdateResult> {
-    edit(store, name, request.points, PayloadEdit::Remove(paths(&request.keys)?)).await
+    edit(store, name, which(request.points, request.filter)?, PayloadEdit::Remove(paths(&request.keys)?)).await
 }
 
 pub(super) async fn clear(
@@ -44,11 +42,13 @@ pub(super) async fn clear(
     Path(name): Path<String>,
     Body(request): Body<ClearPayload>,
 ) -> ApiResult<UpdateResult> {
-    edit(store, name, request.points, PayloadEdit::Clear).await
+    edit(store, name, which(request.points, request.filter)?, PayloadEdit::Clear).await
 }
 
-async fn edit(store: Arc<Store>, name: String, points: Option<Vec<Id>>, edit: PayloadEdit) -> ApiResult<UpdateResult> {
-    let points = points.ok_or_else(|| ApiError::Format("expected `points`, a list of ids".into()))?;
-    let ids: Vec<PointId> = points.into_iter().map(|Id(id)| id).collect();
-    change(store, name, Change::Payload(ids, edit)).await.map(completed)
+async fn edit(store: Arc<Store>, name: String, which: Which, edit: PayloadEdit) -> ApiResult<UpdateResult> {
+    let wanted = match which {
+        Which::Ids(ids) => Change::Payload(ids, edit),
+        Which::Matching(filter) => Change::PayloadMatching(filter, edit),
+    };
+    change(store, name, wanted).await.map(completed)
 }

@@ -4,6 +4,7 @@
 //! Nothing is ignored silently.
 
 mod collection;
+mod filter;
 mod params;
 mod point;
 mod query;
@@ -14,6 +15,7 @@ pub use collection::{
     CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
     Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
 };
+pub use filter::{FilterIn, MAX_CONDITIONS, MAX_FILTER_DEPTH};
 pub use params::{CallParams, WriteOrdering};
 pub use point::{
     BatchIn, ClearPayload, Count, CountRequest, DeletePayload, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record,

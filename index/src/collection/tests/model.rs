@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::workload::{State, apply, change, dir, file_system};
+use super::workload::{State, apply, below, change, dir, file_system, is_below};
 use super::{Random, Search, schema};
-use crate::collection::{Options, SharedCollection, SyncMode};
+use crate::collection::{Options, Payload, SharedCollection, SyncMode};
 use crate::vfs::{Keep, SimFs};
 use crate::{ElementType, Metric, PointId};
 
@@ -47,15 +47,20 @@ fn run(seed: u64, operations: usize) {
             0 => {
                 let (query, k) = (random.vector(), 1 + random.below(10) as usize);
                 let collection = collection.read();
-                let found = collection.search(&query, Search { ef: 96, ..Search::new(k) }).unwrap();
-                assert_eq!(found.len(), k.min(state.len()), "{context}");
+                let filter = (random.below(2) == 0).then(|| below(random.below(110)));
+                let search = Search { ef: 96, filter: filter.as_ref(), ..Search::new(k) };
+                let found = collection.search(&query, search).unwrap();
                 let distance = |vector: &[f32]| super::score(Metric::L2, &query, vector);
-                let mut nearest: Vec<f32> = state.values().map(|(_, vector, _)| distance(vector)).collect();
+                let matches = |payload: &Payload| filter.as_ref().is_none_or(|filter| is_below(filter, payload));
+                let candidates = state.values().filter(|(_, _, payload)| matches(payload));
+                let mut nearest: Vec<f32> = candidates.map(|(_, vector, _)| distance(vector)).collect();
+                assert_eq!(found.len(), k.min(nearest.len()), "{context}");
                 nearest.sort_by(f32::total_cmp);
                 for (found, best) in found.iter().zip(nearest) {
                     let (_, vector, payload) = &state[&found.point.id()];
                     assert_eq!(found.score, distance(vector), "{context}");
                     assert_eq!(found.point.payload(), payload, "{context}");
+                    assert!(matches(payload), "{context}");
                     right += usize::from(found.score <= best);
                     asked += 1;
                 }

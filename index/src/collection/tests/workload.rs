@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{DIM, Random, schema};
 use crate::collection::{Change, Options, Payload, PayloadEdit, Point, Schema, SharedCollection, SyncMode};
+use crate::filter::{Condition, Filter, PayloadPath, Range, Test};
 use crate::vfs::{SimFs, Vfs};
 use crate::{ElementType, Metric, PointId};
 
@@ -61,13 +62,20 @@ pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
     let some_ids = |random: &mut Random, most: u64| -> Vec<PointId> {
         (0..=random.below(most)).map(|_| PointId(random.below(ids))).collect()
     };
-    match random.below(10) {
-        0..6 => {
-            let points = some_ids(random, 3).into_iter();
-            let points = points.map(|id| Point { id, vector: random.vector(), payload: payload(random) });
-            Change::Upsert(points.collect())
+    let some_points = |random: &mut Random| -> Vec<Point> {
+        let points = some_ids(random, 3).into_iter();
+        points.map(|id| Point { id, vector: random.vector(), payload: payload(random) }).collect()
+    };
+    match random.below(12) {
+        0..6 => Change::Upsert(some_points(random)),
+        6 => Change::Insert(some_points(random)),
+        7 => {
+            let points = some_points(random);
+            Change::Update(points, (random.below(2) == 0).then(|| below(random.below(100))))
         }
-        6..8 => Change::Delete(some_ids(random, 4)),
+        8 => Change::Delete(some_ids(random, 4)),
+        9 if random.below(2) == 0 => Change::DeleteMatching(below(random.below(20))),
+        9 => Change::PayloadMatching(below(random.below(50)), PayloadEdit::Merge(payload(random))),
         _ => {
             let there: Vec<PointId> = some_ids(random, 3).into_iter().filter(|id| state.contains_key(id)).collect();
             let edit = match random.below(4) {
@@ -81,24 +89,55 @@ pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
     }
 }
 
+/// The filter for points whose `a` is below `bound`.
+pub(super) fn below(bound: u64) -> Filter {
+    let range = Range { lt: Some(bound as f64), ..Range::default() };
+    let must = vec![Condition::Field(PayloadPath::parse("a").unwrap(), Test::Range(range))];
+    Filter { must, ..Filter::default() }
+}
+
+/// Whether `payload` matches such a filter, by other means.
+pub(super) fn is_below(filter: &Filter, payload: &Payload) -> bool {
+    let [Condition::Field(_, Test::Range(Range { lt: Some(bound), .. }))] = &filter.must[..] else {
+        panic!("{filter:?}");
+    };
+    payload.get("a").and_then(serde_json::Value::as_u64).is_some_and(|a| (a as f64) < *bound)
+}
+
 /// What `state` becomes by `change`, which is operation `version`.
 pub(super) fn apply(state: &mut State, change: &Change, version: u64) {
+    let before = state.clone();
+    let mut store = |points: &[Point], wanted: &dyn Fn(Option<&Held>) -> bool| {
+        // Of points with one id the last counts, and whether it is wanted depends on what was there before.
+        let last: State = points.iter().map(|p| (p.id, (version, p.vector.clone(), p.payload.clone()))).collect();
+        state.extend(last.into_iter().filter(|(id, _)| wanted(before.get(id))));
+    };
+    let edit_payload = |state: &mut State, id: PointId, edit: &PayloadEdit| {
+        let (was, _, payload) = state.get_mut(&id).expect("only points that exist");
+        *was = version;
+        match edit {
+            PayloadEdit::Merge(values) => payload.extend(values.clone()),
+            PayloadEdit::Replace(values) => payload.clone_from(values),
+            PayloadEdit::Remove(keys) => payload.retain(|key, _| !keys.contains(&vec![key.clone()])),
+            PayloadEdit::Clear => payload.clear(),
+        }
+    };
     match change {
-        Change::Upsert(points) => {
-            state.extend(points.iter().map(|p| (p.id, (version, p.vector.clone(), p.payload.clone()))));
+        Change::Upsert(points) => store(points, &|_| true),
+        Change::Insert(points) => store(points, &|held| held.is_none()),
+        Change::Update(points, None) => store(points, &|held| held.is_some()),
+        Change::Update(points, Some(filter)) => {
+            store(points, &|held| held.is_some_and(|(_, _, payload)| is_below(filter, payload)));
         }
         Change::Delete(ids) => ids.iter().for_each(|id| drop(state.remove(id))),
+        Change::DeleteMatching(filter) => state.retain(|_, (_, _, payload)| !is_below(filter, payload)),
         Change::Payload(ids, edit) => {
-            for id in ids {
-                let (was, _, payload) = state.get_mut(id).expect("only points that exist");
-                *was = version;
-                match edit {
-                    PayloadEdit::Merge(values) => payload.extend(values.clone()),
-                    PayloadEdit::Replace(values) => payload.clone_from(values),
-                    PayloadEdit::Remove(keys) => payload.retain(|key, _| !keys.contains(&vec![key.clone()])),
-                    PayloadEdit::Clear => payload.clear(),
-                }
-            }
+            let ids: std::collections::BTreeSet<PointId> = ids.iter().copied().collect();
+            ids.into_iter().for_each(|id| edit_payload(state, id, edit));
+        }
+        Change::PayloadMatching(filter, edit) => {
+            let matching = before.iter().filter(|(_, (_, _, payload))| is_below(filter, payload));
+            matching.for_each(|(id, _)| edit_payload(state, *id, edit));
         }
     }
 }
