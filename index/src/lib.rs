@@ -6,7 +6,8 @@
 //! ids metric rows params                       what callers say
 //! distance/{scalar, x86_64, aarch64, …}        kernels, chosen once per store by CPU feature
 //! distance/{simd, fastscan/}                   what walks over codes need, one value per instruction set
-//! storage/mmap  bytes                          flat arrays: grown in memory, or a mapped file's
+//! faults  storage/mmap  vfs/{real, sim}        safeguards by name; a mapped file; all file access
+//! bytes                                        flat arrays: grown in memory, or a mapped file's
 //! spec pool visited query                      a vector checked; a beam; a visited set; an answer
 //! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
 //! graph/{level, links, select, search, build, repair, refine, check}
@@ -14,20 +15,29 @@
 //! storage/{codec, format, save}                the file
 //! quant/{rotation, byte, neighbor}             vectors in fewer bits
 //! qgraph/{layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
-//! collection/{points, persist}                 ids, payloads, updates over one index
+//! filter/{path, time, geo}                     which points match, by id and payload
+//! wal/{frame, reader, writer}                  what was acknowledged, in order, until a checkpoint holds it
+//! collection/{points, record, checkpoint, manifest, change, home, shared}   ids, payloads, updates over one index, made to last
 //! ```
 
 pub mod collection;
 pub mod distance;
+pub mod filter;
 pub mod ids;
 pub mod metric;
 pub mod params;
 pub mod query;
 pub mod rows;
 pub mod spec;
+pub mod vfs;
 
 mod bytes;
 mod exact;
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
+#[cfg(not(any(test, feature = "faults")))]
+#[allow(dead_code, unreachable_pub, reason = "without the feature nothing can be switched off")]
+mod faults;
 mod flat;
 mod graph;
 mod hnsw;
@@ -40,6 +50,7 @@ mod storage;
 mod threads;
 mod vectors;
 mod visited;
+mod wal;
 
 pub use flat::Flat;
 pub use graph::check::{GraphFault, GraphReport};
@@ -54,6 +65,7 @@ pub use rows::{RaggedRows, Rows, VectorRef};
 pub use scratch::Scratch;
 pub use spec::{SpecError, VectorError, VectorSpec};
 pub use storage::format::{OpenError, SaveError};
+pub use wal::WalError;
 
 /// The README's program, compiled and run with the documentation's tests.
 #[cfg(doctest)]

@@ -1,7 +1,7 @@
 //! What a caller chooses: how the graph is built, and how far a search looks.
 
 /// How an HNSW graph is built. The names are those of Malkov & Yashunin (arXiv:1603.09320).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode, serde::Serialize, serde::Deserialize)]
 pub struct HnswParams {
     /// Links a new node makes on each level, and the longest list above level 0.
     pub m: usize,

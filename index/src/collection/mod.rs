@@ -1,14 +1,17 @@
-//! [`Collection`]: points with ids and payloads over one [`Hnsw`], kept in memory.
+//! [`Collection`]: points with ids and payloads over one [`Hnsw`], kept in memory; [`SharedCollection`]: one that is kept on disk too.
 //!
 //! The graph knows rows only. A collection adds what callers ask for: ids that survive an update, payloads, deletes, and the choice
 //! between the graph and a scan. An update never changes a row: the new vector becomes a new row and the old row dies; dead rows are
 //! walked through but never returned, and once they are more than [`Collection::MAX_DEAD_PERCENT`] the graph is built anew without
-//! them. Nothing is durable until [`Collection::save`].
+//! them.
 //!
-//! points: ids, payloads, which rows live · persist: the files of a collection
+//! points: ids, payloads, which rows live · record: a change as the log keeps it · checkpoint, manifest: the files of a collection ·
+//! change: what callers ask for · home: a collection's folder · shared: one writer, many readers ·
+//! inspect: a folder looked at · salvage: a damaged one read as far as it goes
 
 use std::cell::RefCell;
 
+use crate::filter::Filter;
 use crate::hnsw::Hnsw;
 use crate::ids::{PointId, Slot};
 use crate::metric::ElementType;
@@ -18,14 +21,27 @@ use crate::rows::{Rows, VectorRef};
 use crate::scratch::Scratch;
 use crate::spec::{VectorError, VectorSpec};
 
-mod persist;
+mod change;
+mod checkpoint;
+mod home;
+mod inspect;
+mod lines;
+mod manifest;
 mod points;
+mod record;
+mod salvage;
+mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use persist::{OpenCollectionError, SaveCollectionError};
-use points::Points;
+pub use change::{Change, PayloadEdit, WriteError};
+pub use checkpoint::{CheckpointError, OpenCollectionError};
+pub use home::{CreateError, Options, Recovery, SyncMode};
+pub use inspect::{Inspection, VerifyError, inspect, verify};
+use points::{Entry, Points, SlotSet};
 pub use points::{Payload, PointView};
+pub use salvage::{Salvaged, salvage};
+pub use shared::SharedCollection;
 
 /// What a collection holds and how it is searched; fixed when it is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +56,40 @@ pub struct Schema {
     pub note: Payload,
 }
 
+/// Checks that `payload` of point `id` can be read back: parsers stop at 128 levels.
+fn check_depth(id: PointId, payload: &Payload) -> Result<(), UpsertError> {
+    fn fits(value: &serde_json::Value, levels: usize) -> bool {
+        match value {
+            serde_json::Value::Array(values) => levels > 0 && values.iter().all(|value| fits(value, levels - 1)),
+            serde_json::Value::Object(object) => levels > 0 && object.values().all(|value| fits(value, levels - 1)),
+            _ => true,
+        }
+    }
+    let levels = Schema::MAX_PAYLOAD_DEPTH - 1;
+    if payload.values().all(|value| fits(value, levels)) { Ok(()) } else { Err(UpsertError::Depth { id }) }
+}
+
+impl Schema {
+    /// The deepest nesting of a payload; the payload itself is the first level.
+    pub const MAX_PAYLOAD_DEPTH: usize = 100;
+
+    /// `batch` if every vector in it fits, without the points that a later one replaces.
+    fn checked(&self, batch: Vec<Point>) -> Result<Vec<Point>, UpsertError> {
+        let mut seen = std::collections::HashSet::with_capacity(batch.len());
+        let mut last = Vec::with_capacity(batch.len());
+        for point in batch.into_iter().rev() {
+            let vector = VectorRef::from(&point.vector);
+            self.vectors.check(vector).map_err(|error| UpsertError::Vector { id: point.id, error })?;
+            check_depth(point.id, &point.payload)?;
+            if seen.insert(point.id) {
+                last.push(point);
+            }
+        }
+        last.reverse();
+        Ok(last)
+    }
+}
+
 /// A point as it comes in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
@@ -52,8 +102,8 @@ pub struct Point {
 }
 
 /// How far one search of a collection looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Search {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Search<'a> {
     /// How many points to return; fewer only where fewer are left.
     pub k: usize,
     /// Beam width of a walk through the graph.
@@ -62,12 +112,14 @@ pub struct Search {
     pub exact: bool,
     /// A point that is no answer: the one whose vector is asked with.
     pub except: Option<PointId>,
+    /// Points that do not match are no answers.
+    pub filter: Option<&'a Filter>,
 }
 
-impl Search {
+impl Search<'_> {
     /// The `k` nearest points at the default `ef`.
     pub fn new(k: usize) -> Self {
-        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None }
+        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None, filter: None }
     }
 }
 
@@ -91,6 +143,12 @@ pub enum UpsertError {
         id: PointId,
         /// What is wrong with it.
         error: VectorError,
+    },
+    /// A payload nested so deeply that it could not be read back.
+    #[error("point {id}: a payload nested more than {max} deep", max = Schema::MAX_PAYLOAD_DEPTH)]
+    Depth {
+        /// The point it came with.
+        id: PointId,
     },
     /// More rows than one collection can number.
     #[error("{found} rows in one collection: expected at most {max}", max = Slot::MAX_ROWS)]
@@ -121,7 +179,6 @@ pub struct Collection {
     rows: Hnsw,
     points: Points,
     operation: u64,
-    saved: bool,
 }
 
 thread_local! {
@@ -136,49 +193,34 @@ impl Collection {
     /// A collection without points.
     pub fn new(schema: Schema) -> Result<Self, ParamsError> {
         let rows = Hnsw::new(schema.vectors, schema.hnsw)?;
-        Ok(Collection { schema, rows, points: Points::default(), operation: 0, saved: false })
+        Ok(Collection { schema, rows, points: Points::default(), operation: 0 })
     }
 
     /// Stores `batch`, all of it or, on an error, nothing, and returns the number of this operation. Of points with the same id the
     /// last one wins. Builds the graph in parallel, as `options` say; about `ef_construction · m` distances per point.
     pub fn upsert(&mut self, batch: Vec<Point>, options: &BuildOptions<'_>) -> Result<u64, UpsertError> {
-        let batch = self.last_of_each_id(batch)?;
-        let mut vectors = Vec::with_capacity(batch.len() * self.schema.vectors.dim());
-        for point in &batch {
-            self.check(point)?;
-            vectors.extend_from_slice(&point.vector);
-        }
-        let rows = Rows::new(&vectors, self.schema.vectors.dim()).expect("every vector was checked");
+        let batch = self.schema.checked(batch)?;
+        self.store(batch, options)
+    }
+
+    /// Stores `batch`, in which every vector is checked and no id comes twice. Errors only if there are too many rows.
+    fn store(&mut self, batch: Vec<Point>, options: &BuildOptions<'_>) -> Result<u64, UpsertError> {
+        let dim = self.schema.vectors.dim();
+        let vectors: Vec<f32> = batch.iter().flat_map(|point| point.vector.iter().copied()).collect();
+        let rows = Rows::new(&vectors, dim).expect("every vector was checked");
         let slots = self.rows.extend(rows, options).map_err(|error| match error {
             ExtendError::Vector { row, error } => UpsertError::Vector { id: batch[row].id, error },
             ExtendError::TooMany { found } => UpsertError::TooMany { found },
         })?;
         let version = self.advance();
-        for (slot, point) in slots.zip(batch) {
-            self.points.put(Slot(slot), point.id, point.payload, version);
+        let mut stored = Vec::with_capacity(dim);
+        for (slot, Point { id, payload, .. }) in slots.map(Slot).zip(batch) {
+            self.rows.vector(slot, &mut stored);
+            let checksum = points::checksum(id, version, &stored, &payload);
+            self.points.put(id, Entry { slot, version, payload, checksum });
         }
         self.drop_dead_rows();
         Ok(version)
-    }
-
-    /// `batch` without the points that a later one replaces; those are checked here, since nothing after this sees them.
-    fn last_of_each_id(&self, batch: Vec<Point>) -> Result<Vec<Point>, UpsertError> {
-        let mut seen = std::collections::HashSet::with_capacity(batch.len());
-        let mut last = Vec::with_capacity(batch.len());
-        for point in batch.into_iter().rev() {
-            if seen.insert(point.id) {
-                last.push(point);
-            } else {
-                self.check(&point)?;
-            }
-        }
-        last.reverse();
-        Ok(last)
-    }
-
-    fn check(&self, point: &Point) -> Result<(), UpsertError> {
-        let vector = VectorRef::from(&point.vector);
-        self.schema.vectors.check(vector).map_err(|error| UpsertError::Vector { id: point.id, error })
     }
 
     /// Removes the points of these ids, where they exist, and returns the number of this operation.
@@ -191,8 +233,22 @@ impl Collection {
         version
     }
 
+    /// Gives points, which must be there, other payloads, and returns the number of this operation.
+    fn set_payloads(&mut self, points: Vec<(PointId, Payload)>) -> Result<u64, String> {
+        if let Some((id, _)) = points.iter().find(|(id, _)| self.points.slot(*id).is_none()) {
+            return Err(format!("a payload for point {id}, which does not exist"));
+        }
+        let version = self.advance();
+        let mut stored = Vec::with_capacity(self.schema.vectors.dim());
+        for (id, payload) in points {
+            self.rows.vector(self.points.slot(id).expect("looked up above"), &mut stored);
+            let checksum = points::checksum(id, version, &stored, &payload);
+            self.points.set_payload(id, payload, version, checksum);
+        }
+        Ok(version)
+    }
+
     fn advance(&mut self) -> u64 {
-        self.saved = false;
         self.operation += 1;
         self.operation
     }
@@ -216,22 +272,28 @@ impl Collection {
         self.points.renumber();
     }
 
-    /// The nearest points, nearest first, ties by the order in which they were stored. Exact if asked for, or if the live vectors
-    /// are at most [`Schema::full_scan_bytes`]; else found by the graph. Errors if the vector does not fit the schema.
-    pub fn search(&self, vector: &[f32], search: Search) -> Result<Vec<Found<'_>>, SearchError> {
+    /// The nearest points, nearest first, ties by the order in which they were stored. Exact if asked for, or if the vectors to be
+    /// compared are at most [`Schema::full_scan_bytes`]; else found by the graph. With a filter every point is asked whether it
+    /// matches, and those that do are searched: `k` of them unless there are fewer. Errors if the vector does not fit the schema.
+    pub fn search(&self, vector: &[f32], search: Search<'_>) -> Result<Vec<Found<'_>>, SearchError> {
         let query = VectorRef::from(vector);
         let except = search.except.and_then(|id| self.points.slot(id));
-        let k = search.k.min(self.points.len() - usize::from(except.is_some()));
+        let matching = search.filter.map(|filter| self.points.matching(filter));
+        let candidates = matching.as_ref().map_or(self.points.len(), SlotSet::len);
+        let is_candidate = |slot: Slot| {
+            matching.as_ref().map_or_else(|| self.points.is_live(slot), |matching| matching.contains(slot))
+        };
+        let k = search.k.min(candidates - usize::from(except.is_some_and(is_candidate)));
         if k == 0 {
             self.schema.vectors.check(query)?;
             return Ok(Vec::new());
         }
-        let accept = |slot: Slot| self.points.is_live(slot) && Some(slot) != except;
+        let accept = |slot: Slot| is_candidate(slot) && Some(slot) != except;
         let params = SearchParams::new(k, search.ef);
         BUFFERS.with_borrow_mut(|(scratch, hits)| {
-            if search.exact || self.live_bytes() <= self.schema.full_scan_bytes {
+            if search.exact || candidates * self.row_bytes() <= self.schema.full_scan_bytes {
                 self.rows.exact(query, k, &accept, scratch, hits)?;
-            } else if except.is_none() && self.points.len() == self.rows.len() {
+            } else if except.is_none() && candidates == self.rows.len() {
                 self.rows.search(query, params, scratch, hits)?;
             } else {
                 self.rows.search_filtered(query, params, &accept, scratch, hits)?;
@@ -241,13 +303,19 @@ impl Collection {
         })
     }
 
-    fn live_bytes(&self) -> usize {
+    /// Every point from id `from` on that matches, in the order of ids.
+    pub fn matching<'a>(&'a self, from: PointId, filter: &'a Filter) -> impl Iterator<Item = PointView<'a>> {
+        self.scroll(from).filter(|point| filter.matches(point.id(), point.payload()))
+    }
+
+    /// Bytes of one stored vector.
+    fn row_bytes(&self) -> usize {
         let word = match self.schema.vectors.element() {
             ElementType::F32 => 4,
             ElementType::F16 => 2,
             ElementType::U8 | ElementType::I8 | ElementType::Bits => 1,
         };
-        self.points.len() * self.schema.vectors.words() * word
+        self.schema.vectors.words() * word
     }
 
     fn view(&self, slot: Slot) -> PointView<'_> {
@@ -272,6 +340,16 @@ impl Collection {
     /// Whether there is no point.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Number of the last operation.
+    pub fn operation(&self) -> u64 {
+        self.operation
+    }
+
+    /// A checksum of all points, ids, versions, stored vectors and payloads: equal exactly if the points are.
+    pub fn sum(&self) -> u128 {
+        self.points.sum()
     }
 
     /// What the collection was made with.

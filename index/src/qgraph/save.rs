@@ -16,6 +16,7 @@ use crate::spec::VectorSpec;
 use crate::storage::codec;
 use crate::storage::format::{self, IndexFile, OpenError, SaveError, Section};
 use crate::storage::save::{StoredSpec, vector_bytes, vectors};
+use crate::vfs::RealFs;
 
 use super::entry::{Entries, block_bytes};
 use super::layout::Layout;
@@ -46,13 +47,13 @@ impl QuantizedGraph {
             (Section::Twins, bytemuck::cast_slice(self.twins.as_slice())),
             (Section::Rows, self.full.as_ref().map_or(&[][..], vector_bytes)),
         ];
-        format::write(path.as_ref(), &sections)
+        format::replace(&RealFs, path.as_ref(), &sections)
     }
 
     /// Maps the index in `path` after verifying every checksum and the bounds of every link; what a search needs is read from the file
     /// when it needs it. The file must stay as it is while it is open: replace it by rename, as [`save`](QuantizedGraph::save) does.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let file = IndexFile::open(path.as_ref())?;
+        let file = IndexFile::open(&RealFs, path.as_ref())?;
         let metadata: Metadata = codec::decode(file.bytes(Section::Metadata)?)
             .ok_or_else(|| file.invalid(Section::Metadata, "it does not decode".into()))?;
         let invalid = |what: String| file.invalid(Section::Metadata, what);
@@ -74,7 +75,7 @@ impl QuantizedGraph {
             full: None,
         };
         if !metadata.lossless {
-            index.full = Some(vectors(&file, spec, index.len())?);
+            index.full = Some(vectors(&file, spec, Some(index.len()))?);
         }
         index.check_shape().map_err(|(section, what)| file.invalid(section, what))?;
         Ok(index)

@@ -13,6 +13,7 @@ use crate::metric::{ElementType, Metric};
 use crate::params::HnswParams;
 use crate::spec::{Component, VectorSpec};
 use crate::vectors::dense::{Dense, Vectors, with_rows};
+use crate::vfs::{RealFs, Vfs};
 
 use super::codec;
 use super::format::{self, IndexFile, OpenError, SaveError, Section};
@@ -30,6 +31,16 @@ impl Hnsw {
     /// Writes the index to `path`, replacing what is there; at any moment the file is the old one or the new one, whole. On disk
     /// when this returns.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
+        self.with_sections(|sections| format::replace(&RealFs, path.as_ref(), sections))
+    }
+
+    /// Writes the index to a new file at `path` in `vfs`; the name is on disk once the folder is synced.
+    pub(crate) fn save_new(&self, vfs: &dyn Vfs, path: &Path) -> Result<(), SaveError> {
+        self.with_sections(|sections| format::write(vfs, path, sections))
+    }
+
+    /// Hands the parts of the file to `write`.
+    fn with_sections<R>(&self, write: impl FnOnce(&[(Section, &[u8])]) -> R) -> R {
         let metadata = codec::encode(&Metadata {
             spec: self.spec().into(),
             params: self.params,
@@ -48,14 +59,19 @@ impl Hnsw {
             (Section::KeptUpper, links.kept_upper.as_slice()),
             (Section::Twins, bytemuck::cast_slice(links.twins.as_slice())),
         ];
-        format::write(path.as_ref(), &sections)
+        write(&sections)
     }
 
     /// Maps the index in `path` after verifying every checksum and the bounds of every link; rows and links are read from the file
     /// as a search needs them, and copied into memory by the first change. The file must stay as it is while it is open: replace it
     /// by rename, as [`save`](Hnsw::save) does.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let file = IndexFile::open(path.as_ref())?;
+        Self::open_in(&RealFs, path.as_ref())
+    }
+
+    /// As [`open`](Hnsw::open), in `vfs`.
+    pub(crate) fn open_in(vfs: &dyn Vfs, path: &Path) -> Result<Self, OpenError> {
+        let file = IndexFile::open(vfs, path)?;
         let metadata: Metadata = codec::decode(file.bytes(Section::Metadata)?)
             .ok_or_else(|| file.invalid(Section::Metadata, "it does not decode".into()))?;
         let invalid = |what: String| file.invalid(Section::Metadata, what);
@@ -78,8 +94,13 @@ impl Hnsw {
         if graph.entry.is_some_and(|entry| entry as usize >= nodes) || graph.entry.is_none() != (nodes == 0) {
             return Err(invalid(format!("entry {:?} of {nodes} nodes", graph.entry)));
         }
-        let vectors = vectors(&file, spec, nodes)?;
+        let vectors = vectors(&file, spec, Some(nodes))?;
         Ok(Hnsw { params: metadata.params, vectors, graph })
+    }
+
+    /// The rows in the file at `path`, which are of `spec`, whatever is wrong with the rest of it: no checksum is looked at.
+    pub(crate) fn damaged_rows(vfs: &dyn Vfs, path: &Path, spec: VectorSpec) -> Result<Vectors, OpenError> {
+        vectors(&IndexFile::open_damaged(vfs, path)?, spec, None)
     }
 }
 
@@ -113,8 +134,8 @@ pub(crate) fn vector_bytes(vectors: &Vectors) -> &[u8] {
     with_rows!(vectors, rows => bytemuck::cast_slice(rows.array().as_slice()))
 }
 
-/// `nodes` vectors from their section.
-pub(crate) fn vectors(file: &IndexFile, spec: VectorSpec, nodes: usize) -> Result<Vectors, OpenError> {
+/// The rows of `file`: `nodes` of them, or as many as there are.
+pub(crate) fn vectors(file: &IndexFile, spec: VectorSpec, nodes: Option<usize>) -> Result<Vectors, OpenError> {
     Ok(match spec.element() {
         ElementType::F32 => Vectors::F32(rows(file, spec, nodes)?),
         ElementType::F16 => Vectors::F16(rows(file, spec, nodes)?),
@@ -124,9 +145,11 @@ pub(crate) fn vectors(file: &IndexFile, spec: VectorSpec, nodes: usize) -> Resul
     })
 }
 
-fn rows<T: Component>(file: &IndexFile, spec: VectorSpec, nodes: usize) -> Result<Dense<T>, OpenError> {
+fn rows<T: Component>(file: &IndexFile, spec: VectorSpec, nodes: Option<usize>) -> Result<Dense<T>, OpenError> {
     let rows = file.array::<T>(Section::Rows)?;
-    let expected = nodes * Dense::<T>::stride_of(&spec);
+    let stride = Dense::<T>::stride_of(&spec);
+    let nodes = nodes.unwrap_or(rows.len() / stride);
+    let expected = nodes * stride;
     if rows.len() != expected {
         return Err(file.invalid(Section::Rows, format!("{} words for {nodes} rows, expected {expected}", rows.len())));
     }

@@ -11,7 +11,7 @@ use vicino_index::{ElementType, HnswParams, VectorSpec};
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
-use super::{blocking, read};
+use super::{blocking, find};
 use crate::dto::{
     CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
     Datatype, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
@@ -36,8 +36,12 @@ pub(super) async fn create(
     Body(request): Body<CreateCollection>,
 ) -> ApiResult<bool> {
     let name = CollectionName::new(&name)?;
-    let collection = Collection::new(schema(request)?)?;
-    if store.add(name.clone(), collection) { Ok(Answer(true)) } else { Err(ApiError::Exists(name.to_string())) }
+    let schema = schema(request)?;
+    blocking(move || match store.create(name.clone(), schema)? {
+        true => Ok(Answer(true)),
+        false => Err(ApiError::Exists(name.to_string())),
+    })
+    .await
 }
 
 pub(super) async fn remove(State(store): State<Arc<Store>>, Path(name): Path<String>) -> ApiResult<bool> {
@@ -45,7 +49,15 @@ pub(super) async fn remove(State(store): State<Arc<Store>>, Path(name): Path<Str
 }
 
 pub(super) async fn info(State(store): State<Arc<Store>>, Path(name): Path<String>) -> ApiResult<CollectionInfo> {
-    read(store, name, |collection| Ok(describe(collection))).await.map(Answer)
+    let collection = find(&store, name)?;
+    blocking(move || {
+        let read_only = collection.read_only();
+        Ok(Answer(CollectionInfo {
+            status: if read_only.is_some() { "red" } else { "green" },
+            ..describe(&collection.read())
+        }))
+    })
+    .await
 }
 
 fn schema(request: CreateCollection) -> Result<Schema, ApiError> {

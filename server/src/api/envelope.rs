@@ -52,8 +52,8 @@ impl IntoResponse for ApiError {
             status: Status,
             time: f64,
         }
-        if let ApiError::Internal(error) = &self {
-            tracing::error!("{error}");
+        if self.status().is_server_error() {
+            tracing::error!("{self}");
         }
         let envelope = Envelope { status: Status { error: self.to_string() }, time: seconds_since_start() };
         (self.status(), Json(envelope)).into_response()

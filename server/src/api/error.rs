@@ -1,7 +1,7 @@
 //! [`ApiError`]: a call that fails, with the status and the words Qdrant has for it.
 
 use axum::http::{Method, StatusCode};
-use vicino_index::collection::UpsertError;
+use vicino_index::collection::{CreateError, UpsertError, WriteError};
 use vicino_index::{ParamsError, SearchError, SpecError, VectorError};
 
 use crate::store::{NameError, StoreError};
@@ -67,6 +67,12 @@ pub enum ApiError {
         /// The path.
         path: String,
     },
+    /// The disk is full.
+    #[error("Out of disk space: {0}")]
+    Full(String),
+    /// The collection can only be read.
+    #[error("Service unavailable: the collection is {0}")]
+    ReadOnly(String),
     /// It is our fault.
     #[error("Service internal error: {0}")]
     Internal(String),
@@ -84,6 +90,8 @@ impl ApiError {
             ApiError::Exists(_) => StatusCode::CONFLICT,
             ApiError::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            ApiError::ReadOnly(_) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -111,6 +119,19 @@ impl From<UpsertError> for ApiError {
             UpsertError::Vector { id, error } => format!("{} (point {id})", vector_problem(&error)),
             other => other.to_string(),
         })
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Upsert(error) => error.into(),
+            WriteError::NoPoint { id } => ApiError::NoPoint(id.0),
+            WriteError::TooLarge { .. } => ApiError::WrongInput(error.to_string()),
+            WriteError::Full { .. } => ApiError::Full(error.to_string()),
+            WriteError::ReadOnly { .. } => ApiError::ReadOnly(error.to_string()),
+            other => ApiError::Internal(other.to_string()),
+        }
     }
 }
 
@@ -146,6 +167,9 @@ impl From<NameError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        ApiError::Internal(error.to_string())
+        match error {
+            StoreError::Create { source: CreateError::Params(error), .. } => error.into(),
+            other => ApiError::Internal(other.to_string()),
+        }
     }
 }

@@ -10,14 +10,15 @@ use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
-use vicino_index::collection::Collection;
+use vicino_index::collection::{Change, Collection};
 
-use crate::store::Store;
+use crate::store::{Shared, Store};
 
 mod body;
 mod collections;
 mod envelope;
 mod error;
+mod payload;
 mod points;
 mod query;
 mod select;
@@ -38,6 +39,9 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .route("/collections/{name}/points", put(points::upsert).post(points::retrieve))
         .route("/collections/{name}/points/{id}", get(points::one))
         .route("/collections/{name}/points/delete", post(points::delete))
+        .route("/collections/{name}/points/payload", post(payload::set).put(payload::overwrite))
+        .route("/collections/{name}/points/payload/delete", post(payload::delete))
+        .route("/collections/{name}/points/payload/clear", post(payload::clear))
         .route("/collections/{name}/points/count", post(points::count))
         .route("/collections/{name}/points/scroll", post(points::scroll))
         .route("/collections/{name}/points/query", post(query::query))
@@ -68,22 +72,23 @@ async fn blocking<T: Send + 'static>(
     outcome.unwrap_or_else(|error| Err(ApiError::Internal(error.to_string())))
 }
 
+/// The collection `name`.
+fn find(store: &Store, name: String) -> Result<Shared, ApiError> {
+    store.get(&name).ok_or(ApiError::NoCollection(name))
+}
+
 /// Reads the collection `name`.
 async fn read<T: Send + 'static>(
     store: Arc<Store>,
     name: String,
     work: impl FnOnce(&Collection) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let Some(collection) = store.get(&name) else { return Err(ApiError::NoCollection(name)) };
+    let collection = find(&store, name)?;
     blocking(move || work(&collection.read())).await
 }
 
-/// Changes the collection `name`.
-async fn change<T: Send + 'static>(
-    store: Arc<Store>,
-    name: String,
-    work: impl FnOnce(&mut Collection) -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let Some(collection) = store.get(&name) else { return Err(ApiError::NoCollection(name)) };
-    blocking(move || work(&mut collection.write())).await
+/// Changes the collection `name` and returns the number of the change.
+async fn change(store: Arc<Store>, name: String, change: Change) -> Result<u64, ApiError> {
+    let collection = find(&store, name)?;
+    blocking(move || Ok(collection.write(change)?)).await
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use vicino_index::collection::{Payload, Point};
-use vicino_index::{BuildOptions, PointId};
+use vicino_index::PointId;
+use vicino_index::collection::{Change, Collection, Payload, Point, PointView};
+use vicino_index::filter::Filter;
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
@@ -12,8 +13,8 @@ use super::error::ApiError;
 use super::select::Selection;
 use super::{change, read};
 use crate::dto::{
-    BatchIn, Count, CountRequest, DeletePoints, Id, Record, RetrieveRequest, ScrollPage, ScrollRequest, UpdateResult,
-    UpdateStatus, Upsert, VectorIn,
+    BatchIn, Count, CountRequest, DeletePoints, FilterIn, Id, Record, RetrieveRequest, ScrollPage, ScrollRequest,
+    UpdateMode, UpdateResult, UpdateStatus, Upsert, VectorIn,
 };
 use crate::store::Store;
 
@@ -25,8 +26,14 @@ pub(super) async fn upsert(
     Path(name): Path<String>,
     Body(request): Body<Upsert>,
 ) -> ApiResult<UpdateResult> {
+    let mode = request.update_mode.unwrap_or(UpdateMode::Upsert);
     let points = points(request)?;
-    change(store, name, |collection| Ok(collection.upsert(points, &BuildOptions::default())?)).await.map(completed)
+    let wanted = match mode {
+        UpdateMode::Upsert => Change::Upsert(points),
+        UpdateMode::InsertOnly => Change::Insert(points),
+        UpdateMode::UpdateOnly => Change::Update(points, None),
+    };
+    change(store, name, wanted).await.map(completed)
 }
 
 pub(super) async fn delete(
@@ -34,9 +41,26 @@ pub(super) async fn delete(
     Path(name): Path<String>,
     Body(request): Body<DeletePoints>,
 ) -> ApiResult<UpdateResult> {
-    let ids = request.points.ok_or_else(|| ApiError::Format("expected `points`, a list of ids".into()))?;
-    let ids: Vec<PointId> = ids.into_iter().map(|Id(id)| id).collect();
-    change(store, name, move |collection| Ok(collection.delete(&ids))).await.map(completed)
+    let wanted = match which(request.points, request.filter)? {
+        Which::Ids(ids) => Change::Delete(ids),
+        Which::Matching(filter) => Change::DeleteMatching(filter),
+    };
+    change(store, name, wanted).await.map(completed)
+}
+
+/// The points that a change is about.
+pub(super) enum Which {
+    Ids(Vec<PointId>),
+    Matching(Filter),
+}
+
+/// Reads `points` or `filter`, one of which must be given.
+pub(super) fn which(points: Option<Vec<Id>>, filter: Option<FilterIn>) -> Result<Which, ApiError> {
+    match (points, filter) {
+        (Some(points), None) => Ok(Which::Ids(points.into_iter().map(|Id(id)| id).collect())),
+        (None, Some(FilterIn(filter))) => Ok(Which::Matching(filter)),
+        _ => Err(ApiError::Format("expected either `points`, a list of ids, or `filter`".into())),
+    }
 }
 
 pub(super) async fn one(
@@ -74,9 +98,11 @@ pub(super) async fn scroll(
 ) -> ApiResult<ScrollPage> {
     let wanted = Selection::new(request.with_payload, request.with_vector, true)?;
     let limit = positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT);
+    let filter = request.filter.map(|FilterIn(filter)| filter);
     let from = request.offset.map_or(PointId(0), |Id(id)| id);
     let page = read(store, name, move |collection| {
-        let mut rest = collection.scroll(from);
+        let matches = |point: &PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(point.id(), point.payload()));
+        let mut rest = collection.scroll(from).filter(matches);
         let points = rest.by_ref().take(limit).map(|point| wanted.record(point)).collect();
         Ok(ScrollPage { points, next_page_offset: rest.next().map(|point| point.id()) })
     });
@@ -86,12 +112,16 @@ pub(super) async fn scroll(
 pub(super) async fn count(
     State(store): State<Arc<Store>>,
     Path(name): Path<String>,
-    Body(_): Body<CountRequest>,
+    Body(request): Body<CountRequest>,
 ) -> ApiResult<Count> {
-    read(store, name, |collection| Ok(Count { count: collection.len() })).await.map(Answer)
+    let count = move |collection: &Collection| match &request.filter {
+        Some(FilterIn(filter)) => collection.matching(PointId(0), filter).count(),
+        None => collection.len(),
+    };
+    read(store, name, move |collection| Ok(Count { count: count(collection) })).await.map(Answer)
 }
 
-fn completed(operation_id: u64) -> Answer<UpdateResult> {
+pub(super) fn completed(operation_id: u64) -> Answer<UpdateResult> {
     Answer(UpdateResult { operation_id, status: UpdateStatus::Completed })
 }
 

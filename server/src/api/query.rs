@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use vicino_index::collection::{Collection, PointView, Search};
+use vicino_index::filter::Filter;
 use vicino_index::{PointId, SearchParams};
 
 use super::body::Body;
@@ -12,7 +13,7 @@ use super::error::ApiError;
 use super::points::{DEFAULT_LIMIT, positive};
 use super::read;
 use super::select::{Selection, only_default};
-use crate::dto::{QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
+use crate::dto::{FilterIn, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
 use crate::store::Store;
 
 pub(super) async fn query(
@@ -53,6 +54,7 @@ struct Plan {
     ef: usize,
     exact: bool,
     threshold: Option<f32>,
+    filter: Option<Filter>,
     wanted: Selection,
 }
 
@@ -70,6 +72,7 @@ impl Plan {
             ef: positive("params.hnsw_ef", params.hnsw_ef)?.unwrap_or(SearchParams::DEFAULT_EF),
             exact: params.exact.unwrap_or(false),
             threshold: request.score_threshold,
+            filter: request.filter.map(|FilterIn(filter)| filter),
             wanted: Selection::new(request.with_payload, request.with_vector, false)?,
         })
     }
@@ -85,7 +88,8 @@ impl Plan {
             }
         };
         let k = self.limit.saturating_add(self.offset);
-        let found = collection.search(vector, Search { k, ef: self.ef, exact: self.exact, except })?;
+        let found = collection
+            .search(vector, Search { k, ef: self.ef, exact: self.exact, except, filter: self.filter.as_ref() })?;
         let larger_is_nearer = collection.schema().vectors.metric().larger_is_nearer();
         let good_enough = |score: f32| match self.threshold {
             None => true,
@@ -103,7 +107,9 @@ impl Plan {
 
     /// Without a query there is no nearness: points come by id, each with score 0.
     fn in_id_order(&self, collection: &Collection) -> Vec<ScoredPoint> {
-        let points = collection.scroll(PointId(0)).skip(self.offset).take(self.limit);
+        let matches =
+            |point: &PointView<'_>| self.filter.as_ref().is_none_or(|f| f.matches(point.id(), point.payload()));
+        let points = collection.scroll(PointId(0)).filter(matches).skip(self.offset).take(self.limit);
         points.map(|point| self.scored(point, 0.0)).collect()
     }
 

@@ -78,7 +78,7 @@ pub(super) fn only_default(name: &str) -> Result<(), ApiError> {
     if name.is_empty() { Ok(()) } else { Err(ApiError::WrongInput(format!("Not existing vector name error: {name}"))) }
 }
 
-fn paths(keys: &[String]) -> Result<Vec<Path>, ApiError> {
+pub(super) fn paths(keys: &[String]) -> Result<Vec<Path>, ApiError> {
     let path = |key: &String| {
         if key.contains(['[', ']', '"']) {
             return Err(ApiError::unserved(&format!("payload key `{key}`: an array or quoted part")));

@@ -54,7 +54,7 @@ impl Demo {
         }
         let name = CollectionName::new("demo")?;
         let store = Store::in_memory();
-        store.add(name.clone(), collection);
+        store.show(name.clone(), collection);
         self.address.serve(store, |address| {
             println!("\nask it for the neighbours of point 0:");
             println!(

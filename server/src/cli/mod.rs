@@ -11,6 +11,7 @@ use vicino_datasets::{Dataset, Matrix};
 use crate::dto::Distance;
 
 mod demo;
+mod inspect;
 mod load;
 mod picture;
 mod recall;
@@ -29,7 +30,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   vicino demo                                  search real data, then serve it
-  vicino serve --data ./data                   serve, and keep the data when stopped
+  vicino serve --data ./data                   serve, and keep every change before it is answered
   vicino load fashion-mnist-784-euclidean      upload a data set to a running server
 
 Environment:
@@ -43,6 +44,12 @@ enum Command {
     Demo(demo::Demo),
     /// Upload a data set to a running server
     Load(load::Load),
+    /// Say what a data folder holds
+    Info(inspect::Info),
+    /// Prove that a data folder is sound
+    Verify(inspect::Verify),
+    /// Write what can still be had of a damaged data folder to a new one
+    Salvage(inspect::Salvage),
 }
 
 /// Runs the command line; errors go to stderr.
@@ -52,6 +59,9 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Load(command) => command.run(),
+        Command::Info(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Salvage(command) => command.run(),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

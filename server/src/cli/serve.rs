@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
+use vicino_index::collection::{Options, Recovery, SyncMode};
 
 use crate::store::Store;
 use crate::{api, net};
@@ -17,31 +18,86 @@ use crate::{api, net};
 #[command(after_help = "\
 Examples:
   vicino serve                                 on 127.0.0.1:6333, in memory
-  vicino serve --data ./data --port 7000       load ./data at start, save it when stopped (Ctrl-C or SIGTERM)
+  vicino serve --data ./data --port 7000       keep every change in ./data before it is answered
   curl http://127.0.0.1:6333/collections
 
-Once it takes requests, `listening on http://ADDRESS` is printed on stdout. Changes are written when the
-server is stopped; a crash loses what came after the start.")]
+Once it takes requests, `listening on http://ADDRESS` is printed on stdout. With --data, whatever was
+answered is on disk, whenever the process is killed or the power fails; --sync may trade that for speed.")]
 pub(super) struct Serve {
     #[command(flatten)]
     address: Address,
     /// Folder that keeps the collections; without it they end with the server
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// When a change counts as stored: `always` once it is on disk; `interval:MS` at once, on disk MS milliseconds later; `os` at
+    /// once, on disk when the system likes
+    #[arg(long, value_name = "MODE", default_value = "always", value_parser = sync_mode)]
+    sync: SyncMode,
+    /// Bytes of log after which all points are written anew and the log begins again
+    #[arg(long, value_name = "BYTES", default_value_t = Options::DEFAULT_CHECKPOINT_AFTER)]
+    checkpoint_after: u64,
+}
+
+fn sync_mode(text: &str) -> Result<SyncMode, String> {
+    match text {
+        "always" => Ok(SyncMode::Always),
+        "os" => Ok(SyncMode::Os),
+        _ => match text.strip_prefix("interval:").map(str::parse) {
+            Some(Ok(ms @ 1..=60_000)) => Ok(SyncMode::Interval(Duration::from_millis(ms))),
+            _ => Err("expected `always`, `interval:MS` with MS in 1..=60000, or `os`".into()),
+        },
+    }
 }
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let store = match &self.data {
-            Some(dir) => Store::open(dir)?,
+            Some(dir) => {
+                let (sync, checkpoint_after) = (self.sync, self.checkpoint_after);
+                let store =
+                    Store::open(dir, Options { sync, checkpoint_after, checkpoint_apart: true, ..Options::default() })?;
+                report(&store);
+                store
+            }
             None => {
-                tracing::warn!("collections are kept in memory only: --data DIR saves them when the server is stopped");
+                tracing::warn!("collections are kept in memory only: --data DIR keeps them");
                 Store::in_memory()
             }
         };
         tracing::info!("{} collections", store.names().len());
         self.address.serve(store, |_| ())
     }
+}
+
+/// Says what was found in the logs.
+fn report(store: &Store) {
+    for name in store.names() {
+        let recovery = store.get(name.as_str()).and_then(|collection| collection.recovery()).unwrap_or_default();
+        let Recovery { groups, changes, torn_bytes } = recovery;
+        if groups > 0 {
+            tracing::info!("collection `{name}`: {changes} changes read back from the log");
+        }
+        if torn_bytes > 0 {
+            tracing::warn!(
+                "collection `{name}`: the log ended in {torn_bytes} bytes of a change that was never acknowledged; cut off"
+            );
+        }
+    }
+}
+
+/// How often collections are asked what they have to do besides changes.
+const TEND: Duration = Duration::from_millis(20);
+
+/// Does so on a thread of its own, as long as there is a store.
+fn tend(store: &Arc<Store>) {
+    let store = Arc::downgrade(store);
+    std::thread::spawn(move || {
+        while let Some(store) = store.upgrade() {
+            store.tend().iter().for_each(|error| tracing::warn!("{error}"));
+            drop(store);
+            std::thread::sleep(TEND);
+        }
+    });
 }
 
 /// Where and how to serve.
@@ -59,7 +115,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Serves `store` until the process is asked to stop, then saves it. Once calls are taken, says so and calls `listening`.
+    /// Serves `store` until the process is asked to stop, then makes checkpoints. Once calls are taken, says so and calls `listening`.
     pub(super) fn serve(&self, store: Store, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
         let store = Arc::new(store);
         let runtime =
@@ -77,10 +133,11 @@ impl Address {
                 tracing::info!("stopping");
             };
             let router = api::router(Arc::clone(&store), Duration::from_secs(self.timeout));
+            tend(&store);
             net::serve(listener, router, stop).await;
             anyhow::Ok(())
         })?;
-        store.save()?;
+        store.checkpoint().iter().for_each(|error| tracing::warn!("{error}"));
         tracing::info!("stopped");
         Ok(())
     }

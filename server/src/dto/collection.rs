@@ -206,7 +206,7 @@ pub struct CollectionDescription {
 /// `GET /collections/{name}`.
 #[derive(Debug, Serialize)]
 pub struct CollectionInfo {
-    /// `green`: updates are finished before they are answered.
+    /// `green`: updates are finished before they are answered. `red`: they are refused since the disk failed.
     pub status: &'static str,
     /// `ok`: there is no background work that could fail.
     pub optimizer_status: &'static str,
@@ -231,7 +231,7 @@ pub struct CollectionConfig {
     pub hnsw_config: HnswInfo,
     /// Required by clients; nothing is optimised in the background.
     pub optimizer_config: OptimizerInfo,
-    /// There is no write-ahead log yet.
+    /// Settings of Qdrant's write-ahead log, of which ours has none.
     pub wal_config: Option<Value>,
     /// There is no quantisation yet.
     pub quantization_config: Option<Value>,
@@ -276,6 +276,6 @@ pub struct OptimizerInfo {
     pub vacuum_min_vector_number: usize,
     /// Graphs per collection.
     pub default_segment_number: usize,
-    /// Seconds between flushes; 0: there are none before the server stops.
+    /// Seconds between flushes; 0: a change is flushed before it is answered, or as `--sync` says.
     pub flush_interval_sec: u64,
 }

@@ -4,6 +4,7 @@
 //! Nothing is ignored silently.
 
 mod collection;
+mod filter;
 mod params;
 mod point;
 mod query;
@@ -14,10 +15,12 @@ pub use collection::{
     CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
     Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
 };
+pub use filter::{FilterIn, MAX_CONDITIONS, MAX_FILTER_DEPTH};
 pub use params::{CallParams, WriteOrdering};
 pub use point::{
-    BatchIn, Count, CountRequest, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record, RetrieveRequest, ScrollPage,
-    ScrollRequest, UpdateMode, UpdateResult, UpdateStatus, Upsert, WithPayload, WithVector,
+    BatchIn, ClearPayload, Count, CountRequest, DeletePayload, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record,
+    RetrieveRequest, ScrollPage, ScrollRequest, SetPayload, UpdateMode, UpdateResult, UpdateStatus, Upsert,
+    WithPayload, WithVector,
 };
 pub use query::{QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
 pub use unserved::Unserved;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vicino_index::PointId;
 use vicino_index::collection::Payload;
 
-use super::{Id, Unserved, VectorIn};
+use super::{FilterIn, Id, Unserved, VectorIn};
 
 /// `PUT …/points`: `points` or `batch`.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,18 +59,74 @@ pub struct BatchIn {
 pub enum UpdateMode {
     /// Replace them.
     Upsert,
+    /// Leave them as they are: only new points are stored.
+    InsertOnly,
+    /// Replace them, and store no new ones.
+    UpdateOnly,
 }
 
 /// `POST …/points/delete`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeletePoints {
-    /// Which.
+    /// Which; or `filter`.
     #[serde(default)]
     pub points: Option<Vec<Id>>,
+    /// Those that match.
+    #[serde(default)]
+    pub filter: Option<FilterIn>,
     /// Not served yet.
     #[serde(default)]
-    pub filter: Unserved,
+    pub shard_key: Unserved,
+}
+
+/// `POST …/points/payload` (these keys get these values) and `PUT …/points/payload` (this is all of it).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPayload {
+    /// The values.
+    pub payload: Payload,
+    /// Of which points, all of which must exist; or `filter`.
+    #[serde(default)]
+    pub points: Option<Vec<Id>>,
+    /// Those that match.
+    #[serde(default)]
+    pub filter: Option<FilterIn>,
+    /// Not served yet.
+    #[serde(default)]
+    pub key: Unserved,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
+/// `POST …/points/payload/delete`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeletePayload {
+    /// The keys that go, as paths: `a.b` is key `b` of the object at `a`.
+    pub keys: Vec<String>,
+    /// Of which points, all of which must exist; or `filter`.
+    #[serde(default)]
+    pub points: Option<Vec<Id>>,
+    /// Those that match.
+    #[serde(default)]
+    pub filter: Option<FilterIn>,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
+/// `POST …/points/payload/clear`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearPayload {
+    /// Of which points, all of which must exist; or `filter`.
+    #[serde(default)]
+    pub points: Option<Vec<Id>>,
+    /// Those that match.
+    #[serde(default)]
+    pub filter: Option<FilterIn>,
     /// Not served yet.
     #[serde(default)]
     pub shard_key: Unserved,
@@ -126,9 +182,9 @@ pub struct ScrollRequest {
     /// Absent: no.
     #[serde(default)]
     pub with_vector: Option<WithVector>,
-    /// Not served yet.
+    /// Those that match.
     #[serde(default)]
-    pub filter: Unserved,
+    pub filter: Option<FilterIn>,
     /// Not served yet.
     #[serde(default)]
     pub order_by: Unserved,
@@ -153,9 +209,9 @@ pub struct CountRequest {
     /// Whether an estimate will not do: the count is always exact.
     #[serde(default)]
     pub exact: Option<bool>,
-    /// Not served yet.
+    /// Those that match.
     #[serde(default)]
-    pub filter: Unserved,
+    pub filter: Option<FilterIn>,
     /// Not served yet.
     #[serde(default)]
     pub shard_key: Unserved,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vicino_index::PointId;
 use vicino_index::collection::Payload;
 
-use super::{NamedVector, QueryIn, SearchVector, Unserved, WithPayload, WithVector};
+use super::{FilterIn, NamedVector, QueryIn, SearchVector, Unserved, WithPayload, WithVector};
 
 /// `POST …/points/query`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -34,9 +34,9 @@ pub struct QueryRequest {
     /// Which vector; only the default one, "", exists.
     #[serde(default)]
     pub using: Option<String>,
-    /// Not served yet.
+    /// Which points may be answers; absent: all.
     #[serde(default)]
-    pub filter: Unserved,
+    pub filter: Option<FilterIn>,
     /// Not served yet.
     #[serde(default)]
     pub prefetch: Unserved,
@@ -103,9 +103,9 @@ pub struct SearchRequest {
     /// Absent: no.
     #[serde(default)]
     pub with_vector: Option<WithVector>,
-    /// Not served yet.
+    /// Which points may be answers; absent: all.
     #[serde(default)]
-    pub filter: Unserved,
+    pub filter: Option<FilterIn>,
     /// Not served yet.
     #[serde(default)]
     pub shard_key: Unserved,
@@ -126,6 +126,7 @@ impl From<SearchRequest> for QueryRequest {
             with_payload: search.with_payload,
             with_vector: search.with_vector,
             using,
+            filter: search.filter,
             ..QueryRequest::default()
         }
     }

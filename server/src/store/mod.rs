@@ -2,26 +2,28 @@
 //!
 //! ```text
 //! DIR/lock                   held while a server uses the folder
-//! DIR/collections/NAME/      one collection (percent-encoded name), as `Collection::save` writes it
-//! DIR/pending/NAME/          half written or half removed; cleared at start
+//! DIR/collections/NAME/      one collection (percent-encoded name): its log and checkpoints, see `SharedCollection`
+//! DIR/pending/NAME/          half made or half removed; cleared at start
 //! ```
-//! Collections are kept in memory; what changed is written by [`Store::save`] when the server stops.
+//! Every change is in a collection's log before it is answered. [`Store::checkpoint`] at the end only makes the next start quicker.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use vicino_index::collection::{Collection, OpenCollectionError, SaveCollectionError};
+use vicino_index::collection::{
+    CheckpointError, Collection, CreateError, OpenCollectionError, Options, Schema, SharedCollection,
+};
+use vicino_index::vfs::{Lock, LockError, RealFs, Vfs};
 
 mod name;
 
 pub use name::{CollectionName, NameError};
 
-/// A collection that many threads read and one at a time changes.
-pub type Shared = Arc<RwLock<Collection>>;
+/// A collection that many threads read and change.
+pub type Shared = Arc<SharedCollection>;
 
 /// All collections of one server.
 #[derive(Debug, Default)]
@@ -30,12 +32,12 @@ pub struct Store {
     folder: Option<Folder>,
 }
 
-/// A store that cannot be opened, changed or saved.
+/// A store that cannot be opened or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// A file or folder could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}", path = path.display())]
     Io {
         /// Which.
         path: PathBuf,
@@ -43,13 +45,13 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another process uses the folder.
-    #[error("{path} is in use by another server: stop it, or choose another folder")]
+    #[error("{path} is in use by another server: stop it, or choose another folder", path = path.display())]
     Locked {
         /// The data folder.
         path: PathBuf,
     },
     /// Something in the data folder is no collection.
-    #[error("{path} is not a collection's folder: remove it, or choose another data folder")]
+    #[error("{path} is not a collection's folder: remove it, or choose another data folder", path = path.display())]
     Stray {
         /// Which file or folder.
         path: PathBuf,
@@ -62,13 +64,21 @@ pub enum StoreError {
         /// What is wrong.
         source: OpenCollectionError,
     },
-    /// A collection's files cannot be written.
-    #[error("collection `{name}` could not be saved: {source}")]
-    Save {
+    /// A collection cannot be made.
+    #[error("collection `{name}` cannot be made: {source}")]
+    Create {
         /// Its name.
         name: CollectionName,
         /// What is wrong.
-        source: SaveCollectionError,
+        source: CreateError,
+    },
+    /// A checkpoint cannot be made.
+    #[error("no checkpoint of collection `{name}`; nothing is lost, its log holds everything: {source}")]
+    Checkpoint {
+        /// Its name.
+        name: CollectionName,
+        /// What is wrong.
+        source: CheckpointError,
     },
 }
 
@@ -79,14 +89,17 @@ impl Store {
     }
 
     /// The store in folder `dir`, which is made if missing, with every collection in it. One that is damaged is an error.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let folder = Folder::open(dir)?;
+    pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
+        Self::open_in(Arc::new(RealFs), dir, options)
+    }
+
+    /// As [`open`](Store::open), in any file system.
+    pub fn open_in(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, StoreError> {
+        let folder = Folder::open(vfs, dir, options)?;
         let mut collections = BTreeMap::new();
         for name in folder.names()? {
-            match Collection::open(&folder.home(&name)) {
-                Ok(collection) => collections.insert(name, Arc::new(RwLock::new(collection))),
-                Err(source) => return Err(StoreError::Open { name, source }),
-            };
+            let collection = folder.open_collection(&name)?;
+            collections.insert(name, Arc::new(collection));
         }
         Ok(Store { collections: RwLock::new(collections), folder: Some(folder) })
     }
@@ -102,16 +115,27 @@ impl Store {
         self.collections.read().get(&name).cloned()
     }
 
-    /// Adds `collection`, unless there is one of this name: then false.
-    pub fn add(&self, name: CollectionName, collection: Collection) -> bool {
-        use std::collections::btree_map::Entry;
-        match self.collections.write().entry(name) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(Arc::new(RwLock::new(collection)));
-                true
-            }
+    /// Makes a collection, unless there is one of this name: then false. It outlives a crash once this returns, if the store has a
+    /// folder.
+    pub fn create(&self, name: CollectionName, schema: Schema) -> Result<bool, StoreError> {
+        let mut collections = self.collections.write();
+        if collections.contains_key(&name) {
+            return Ok(false);
         }
+        let collection = match &self.folder {
+            Some(folder) => folder.create(&name, schema)?,
+            None => match Collection::new(schema) {
+                Ok(collection) => SharedCollection::in_memory(collection),
+                Err(error) => return Err(StoreError::Create { name, source: error.into() }),
+            },
+        };
+        collections.insert(name, Arc::new(collection));
+        Ok(true)
+    }
+
+    /// Adds `collection`, to be kept in memory only, in place of one of this name.
+    pub fn show(&self, name: CollectionName, collection: Collection) {
+        self.collections.write().insert(name, Arc::new(SharedCollection::in_memory(collection)));
     }
 
     /// Removes the collection of this name, files included; false if there is none.
@@ -128,24 +152,47 @@ impl Store {
         Ok(true)
     }
 
-    /// Writes every collection that changed to the data folder, if there is one. Goes on past an error and returns the first.
-    pub fn save(&self) -> Result<(), StoreError> {
-        let Some(folder) = &self.folder else { return Ok(()) };
-        let collections = self.collections.write();
-        let mut outcome = Ok(());
-        for (name, collection) in collections.iter() {
-            outcome = outcome.and(folder.save(name, &mut collection.write()));
-        }
-        outcome
+    /// Does what collections have to do besides changes: checkpoints of long logs, syncs at an interval. To be called now and then.
+    pub fn tend(&self) -> Vec<StoreError> {
+        self.each(SharedCollection::tend)
     }
+
+    /// Makes a checkpoint of every collection that changed, so that the next start has no log to read.
+    pub fn checkpoint(&self) -> Vec<StoreError> {
+        self.each(SharedCollection::checkpoint)
+    }
+
+    /// Does `work` to every collection; goes on past errors.
+    fn each(&self, work: impl Fn(&SharedCollection) -> Result<(), CheckpointError>) -> Vec<StoreError> {
+        let collections = self.collections.read().clone();
+        let attempt = |(name, collection): (CollectionName, Shared)| {
+            work(&collection).err().map(|source| StoreError::Checkpoint { name, source })
+        };
+        collections.into_iter().filter_map(attempt).collect()
+    }
+}
+
+/// The collections in data folder `dir`, by name, each with its own folder. Nothing is opened or locked.
+pub fn homes(dir: &Path) -> Result<Vec<(CollectionName, PathBuf)>, StoreError> {
+    let collections = dir.join("collections");
+    let mut folders = RealFs.list(&collections).map_err(at(&collections))?;
+    folders.sort();
+    folders.into_iter().map(|folder| Ok((name_of(&collections, &folder)?, collections.join(folder)))).collect()
+}
+
+/// The name of the collection in `folder`, which lies in `collections`.
+fn name_of(collections: &Path, folder: &str) -> Result<CollectionName, StoreError> {
+    CollectionName::of_folder(folder).ok_or_else(|| StoreError::Stray { path: collections.join(folder) })
 }
 
 /// The data folder.
 #[derive(Debug)]
 struct Folder {
+    vfs: Arc<dyn Vfs>,
     collections: PathBuf,
     pending: PathBuf,
-    _lock: File,
+    options: Options,
+    _lock: Box<dyn Lock>,
 }
 
 /// Turns the system's error into ours, for `path`.
@@ -155,63 +202,65 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 }
 
 impl Folder {
-    fn open(dir: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(at(dir))?;
+    fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, StoreError> {
+        vfs.create_dir(dir).map_err(at(dir))?;
         let lock_path = dir.join("lock");
-        let lock = File::options().create(true).append(true).open(&lock_path).map_err(at(&lock_path))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => StoreError::Locked { path: dir.into() },
-            TryLockError::Error(source) => StoreError::Io { path: lock_path, source },
+        let lock = vfs.lock(&lock_path).map_err(|error| match error {
+            LockError::Io(source) => StoreError::Io { path: lock_path, source },
+            _ => StoreError::Locked { path: dir.into() },
         })?;
-        let folder = Folder { collections: dir.join("collections"), pending: dir.join("pending"), _lock: lock };
-        match fs::remove_dir_all(&folder.pending) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&folder.pending)(error)),
+        let folder =
+            Folder { vfs, collections: dir.join("collections"), pending: dir.join("pending"), options, _lock: lock };
+        let Folder { vfs, collections, pending, .. } = &folder;
+        match vfs.remove_dir(pending) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(pending)(error)),
             _ => {}
         }
-        for path in [&folder.collections, &folder.pending] {
-            fs::create_dir_all(path).map_err(at(path))?;
+        for path in [collections, pending] {
+            vfs.create_dir(path).map_err(at(path))?;
         }
+        vfs.sync_dir(dir).map_err(at(dir))?;
+        let parent = dir.parent().unwrap_or(Path::new(""));
+        vfs.sync_dir(parent).map_err(at(parent))?;
         Ok(folder)
     }
 
     fn names(&self) -> Result<Vec<CollectionName>, StoreError> {
-        let entries = fs::read_dir(&self.collections).map_err(at(&self.collections))?;
-        let name_of = |entry: io::Result<fs::DirEntry>| {
-            let path = entry.map_err(at(&self.collections))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(CollectionName::of_folder);
-            name.ok_or(StoreError::Stray { path })
-        };
-        entries.map(name_of).collect()
+        let folders = self.vfs.list(&self.collections).map_err(at(&self.collections))?;
+        folders.iter().map(|folder| name_of(&self.collections, folder)).collect()
     }
 
     fn home(&self, name: &CollectionName) -> PathBuf {
         self.collections.join(name.folder())
     }
 
-    /// The first save goes to `pending` and moves as a whole, so that a folder among the collections is always complete.
-    fn save(&self, name: &CollectionName, collection: &mut Collection) -> Result<(), StoreError> {
+    fn open_collection(&self, name: &CollectionName) -> Result<SharedCollection, StoreError> {
+        SharedCollection::open(Arc::clone(&self.vfs), &self.home(name), self.options)
+            .map_err(|source| StoreError::Open { name: name.clone(), source })
+    }
+
+    /// A new collection is made in `pending` and moves as a whole, so that a folder among the collections is always complete.
+    fn create(&self, name: &CollectionName, schema: Schema) -> Result<SharedCollection, StoreError> {
         let (home, pending) = (self.home(name), self.pending.join(name.folder()));
-        let first = !home.exists();
-        let target = if first { &pending } else { &home };
-        collection.save(target).map_err(|source| StoreError::Save { name: name.clone(), source })?;
-        if first {
-            self.shift(&pending, &home)?;
+        match self.vfs.remove_dir(&pending) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&pending)(error)),
+            _ => {}
         }
-        Ok(())
+        SharedCollection::create(Arc::clone(&self.vfs), &pending, schema, self.options)
+            .map_err(|source| StoreError::Create { name: name.clone(), source })?;
+        self.shift(&pending, &home)?;
+        self.open_collection(name)
     }
 
     /// A removed collection is gone at once: its folder leaves the collections before its files are deleted.
     fn remove(&self, name: &CollectionName) -> Result<(), StoreError> {
         let (home, pending) = (self.home(name), self.pending.join(name.folder()));
-        if home.exists() {
-            self.shift(&home, &pending)?;
-            fs::remove_dir_all(&pending).map_err(at(&pending))?;
-        }
-        Ok(())
+        self.shift(&home, &pending)?;
+        self.vfs.remove_dir(&pending).map_err(at(&pending))
     }
 
     fn shift(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
-        fs::rename(from, to).map_err(at(from))?;
-        File::open(&self.collections).and_then(|dir| dir.sync_all()).map_err(at(&self.collections))
+        self.vfs.rename(from, to).map_err(at(from))?;
+        self.vfs.sync_dir(&self.collections).map_err(at(&self.collections))
     }
 }

@@ -1,8 +1,10 @@
 //! The server from outside: its routes in-process, the real program over TCP, and the published Python client.
 
 mod client;
+mod kill;
 mod process;
 mod program;
 mod python;
 mod refusals;
+mod store;
 mod wire;

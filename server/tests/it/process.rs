@@ -67,13 +67,34 @@ fn a_damaged_collection_is_refused_by_name() {
     assert!(!second.status.success() && stderr(&second).contains("in use by another server"), "{}", stderr(&second));
     assert!(program.stop().success());
 
-    let points = dir.path().join("collections/hurt/points.jsonl");
+    let points = dir.path().join("collections/hurt/points-1.jsonl");
     let text = fs::read_to_string(&points).unwrap();
     fs::write(&points, text.replace("{\"a\":1}", "{\"a\":2}")).unwrap();
     let refused = vicino(&["serve", "--port", "0", "--data", data]);
     let words = stderr(&refused);
     assert!(!refused.status.success() && words.contains("collection `hurt`") && words.contains("checksum"), "{words}");
+    let verified = vicino(&["verify", data]);
+    let found = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(
+        !verified.status.success() && found.contains("hurt\n  damaged: ") && found.contains("points-1.jsonl"),
+        "{found}"
+    );
+    let new = dir.path().join("saved").to_str().unwrap().to_owned();
+    let salvaged = vicino(&["salvage", data, &new]);
+    let words = String::from_utf8_lossy(&salvaged.stdout).into_owned();
+    assert!(
+        salvaged.status.success() && words.contains("0 points\n  lost: 1 of 1 points of the checkpoint"),
+        "{words}"
+    );
     fs::write(&points, text).unwrap();
+    for (command, words) in [("verify", "sound: sum of points"), ("info", "vectors of 2 × f32, dot distance")] {
+        let output = vicino(&[command, data]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && text.contains(words) && text.contains("  1 points; in the log 0 changes"),
+            "{text}"
+        );
+    }
     fs::create_dir(dir.path().join("collections/not a name")).unwrap();
     let words = stderr(&vicino(&["serve", "--port", "0", "--data", data]));
     assert!(words.contains("not a collection's folder"), "{words}");

@@ -29,7 +29,7 @@ fn bad_points() -> Vec<(u16, Value, &'static str)> {
         (400, json!({"points": [{"id": 1, "vector": [1.0, 2.0], "payload": [1]}]}), "points[0].payload"),
         (400, json!({"points": [{"id": 1, "vector": [1.0, 2.0], "colour": 1}]}), "unknown field `colour`"),
         (400, json!({"points": [], "shard_key": "a"}), "shard_key: not supported yet"),
-        (400, json!({"points": [], "update_mode": "insert_only"}), "unknown variant `insert_only`"),
+        (400, json!({"points": [], "update_mode": "replace"}), "unknown variant `replace`"),
         (400, json!({}), "expected either `points` or `batch`"),
         (400, json!({"points": [], "batch": {"ids": [], "vectors": []}}), "expected either `points` or `batch`"),
         (422, json!({"batch": {"ids": [1, 2], "vectors": [[1.0, 2.0]]}}), "2 ids but 1 vectors"),
@@ -99,7 +99,7 @@ fn bad_queries_are_refused() {
         (400, json!({"query": {"fusion": "rrf"}}), "`fusion` is not supported yet"),
         (400, json!({"query": {"nearest": {"text": "x", "model": "y"}}}), "not supported yet"),
         (400, json!({"query": {}}), "an empty query"),
-        (400, json!({"query": good, "filter": {"must": []}}), "filter: not supported yet"),
+        (400, json!({"query": good, "filter": {"musst": []}}), "filter: unknown `musst`"),
         (400, json!({"query": good, "prefetch": []}), "prefetch: not supported yet"),
         (
             400,
@@ -131,15 +131,15 @@ fn bad_queries_are_refused() {
     );
     assert!(
         client
-            .error(400, "POST", "/collections/c/points/count", json!({"filter": {}}))
-            .contains("filter: not supported yet")
+            .error(400, "POST", "/collections/c/points/count", json!({"filter": []}))
+            .contains("filter: []: expected an object")
     );
     assert!(
         client
-            .error(400, "POST", "/collections/c/points/delete", json!({"filter": {}}))
-            .contains("filter: not supported yet")
+            .error(400, "POST", "/collections/c/points/delete", json!({"filter": []}))
+            .contains("filter: []: expected an object")
     );
-    assert!(client.error(400, "POST", "/collections/c/points/delete", json!({})).contains("expected `points`"));
+    assert!(client.error(400, "POST", "/collections/c/points/delete", json!({})).contains("expected either `points`"));
 }
 
 #[test]
@@ -204,6 +204,7 @@ fn unknown_collections_and_routes_are_named() {
         ("POST", "/points", json!({"ids": [1]})),
         ("GET", "/points/1", Value::Null),
         ("POST", "/points/delete", json!({"points": [1]})),
+        ("POST", "/points/payload", json!({"payload": {}, "points": [1]})),
         ("POST", "/points/count", json!({})),
         ("POST", "/points/scroll", json!({})),
         ("POST", "/points/query", json!({"query": [1.0]})),
@@ -212,8 +213,8 @@ fn unknown_collections_and_routes_are_named() {
     ] {
         assert_eq!(client.error(404, method, &format!("/collections/nope{path}"), body), words, "{method} {path}");
     }
-    let error = client.error(404, "POST", "/collections/nope/points/payload", json!({}));
-    assert_eq!(error, "Not found: POST /collections/nope/points/payload is not served");
+    let error = client.error(404, "POST", "/collections/nope/points/vectors", json!({}));
+    assert_eq!(error, "Not found: POST /collections/nope/points/vectors is not served");
     assert_eq!(
         client.error(404, "PATCH", "/collections/nope", json!({})),
         "Not found: PATCH /collections/nope is not served"
@@ -262,4 +263,47 @@ fn query_parameters_are_checked() {
         "/collections/c/points/count?timeout=3&consistency=majority&wait=true&ordering=strong",
         json!({}),
     );
+}
+
+#[test]
+fn filters_are_refused_where_they_are_wrong() {
+    let client = Client::with_collection(2, "Euclid");
+    let condition = |condition: Value| json!({"must": [{"has_id": [1]}, condition]});
+    let nested = (0..20).fold(json!({}), |inner, _| json!({"must": inner}));
+    let many: Vec<Value> = (0..1025).map(|id| json!({"has_id": [id]})).collect();
+    for (filter, words) in [
+        (json!({"must": 7}), "must: 7: expected an object"),
+        (condition(json!({})), "must[1]: an empty condition"),
+        (condition(json!({"key": "a"})), "must[1]: expected one of match, range"),
+        (
+            condition(json!({"key": "a..b", "match": {"value": 1}})),
+            "must[1].key: payload path \"a..b\": expected a key at byte 2",
+        ),
+        (
+            condition(json!({"key": "a", "match": {"value": 1.5}})),
+            "must[1].match.value: 1.5: expected a string, an integer or a boolean",
+        ),
+        (condition(json!({"key": "a", "match": {"text": "x"}})), "must[1].match.text: not supported yet"),
+        (
+            condition(json!({"key": "a", "range": {"gt": "yesterday"}})),
+            "must[1].range.gt: \"yesterday\": expected a moment",
+        ),
+        (
+            condition(json!({"key": "a", "range": {"from": 1}})),
+            "must[1].range: unknown `from`: expected lt, gt, gte, lte",
+        ),
+        (
+            condition(json!({"key": "a", "geo_radius": {"center": {"lon": 200, "lat": 0}, "radius": 1}})),
+            "must[1].geo_radius.center: ",
+        ),
+        (condition(json!({"has_id": ["x"]})), "must[1].has_id: \"x\": expected an unsigned integer id"),
+        (condition(json!({"has_vector": ""})), "must[1]: `has_vector`: not supported yet"),
+        (condition(json!({"nested": {"key": "a", "filter": {"x": 1}}})), "must[1].nested.filter: unknown `x`"),
+        (json!({"min_should": {"conditions": []}}), "min_should: expected `min_count`"),
+        (nested, "filters nested more than 16 deep"),
+        (json!({ "must": many }), "must: 1025 conditions: expected at most 1024"),
+    ] {
+        let error = client.error(400, "POST", "/collections/c/points/count", json!({ "filter": filter }));
+        assert!(error.contains("filter: ") && error.contains(words), "{words}: {error}");
+    }
 }

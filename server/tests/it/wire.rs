@@ -206,3 +206,120 @@ fn an_empty_collection_answers_with_nothing() {
     assert_eq!(client.ok("POST", "/collections/c/points/count", json!({})), json!({"count": 0}));
     assert_eq!(client.ok("PUT", "/collections/c/points", json!({"points": []}))["status"], "completed");
 }
+
+#[test]
+fn payloads_change_key_by_key_or_whole() {
+    let client = Client::with_collection(2, "Euclid");
+    let points = json!([
+        {"id": 1, "vector": [1, 0], "payload": {"a": 1, "b": {"c": 2, "d": 3}}},
+        {"id": 2, "vector": [2, 0]},
+        {"id": 3, "vector": [3, 0], "payload": {"z": null}},
+    ]);
+    client.ok("PUT", "/collections/c/points", json!({ "points": points }));
+    let payloads = || {
+        let page = client.ok("POST", "/collections/c/points/scroll", json!({}));
+        let points = page["points"].as_array().unwrap();
+        points.iter().map(|point| point["payload"].clone()).collect::<Vec<Value>>()
+    };
+    let path = "/collections/c/points/payload?wait=true";
+    let answer = client.ok("POST", path, json!({"payload": {"a": "x", "n": [1]}, "points": [1, 2]}));
+    assert_eq!(answer, json!({"operation_id": 2, "status": "completed"}));
+    assert_eq!(
+        payloads(),
+        [json!({"a": "x", "b": {"c": 2, "d": 3}, "n": [1]}), json!({"a": "x", "n": [1]}), json!({"z": null})]
+    );
+    let keys = json!({"keys": ["b.c", "n", "absent", "a.x"], "points": [1]});
+    client.ok("POST", "/collections/c/points/payload/delete", keys);
+    client.ok("PUT", path, json!({"payload": {"new": true}, "points": [2]}));
+    client.ok("POST", "/collections/c/points/payload/clear", json!({"points": [3]}));
+    assert_eq!(payloads(), [json!({"a": "x", "b": {"d": 3}}), json!({"new": true}), json!({})]);
+    let found = query(&client, json!({"query": [2, 0], "limit": 1, "with_payload": true}));
+    assert_eq!((&found[0]["version"], &found[0]["payload"]), (&json!(4), &json!({"new": true})));
+
+    let error = client.error(404, "POST", path, json!({"payload": {"a": 1}, "points": [1, 9]}));
+    assert!(error.contains("Point with id 9 does not exist"), "{error}");
+    let error = client.error(400, "POST", path, json!({"payload": {"a": 1}}));
+    assert!(error.contains("expected either `points`"), "{error}");
+    let error = client.error(400, "PUT", path, json!({"payload": {"a": 1}, "points": [1], "key": "b"}));
+    assert!(error.contains("key: not supported yet"), "{error}");
+    assert_eq!(payloads()[0], json!({"a": "x", "b": {"d": 3}}), "refused changes change nothing");
+}
+
+#[test]
+fn filters_choose_what_is_found_counted_changed_and_deleted() {
+    let client = Client::with_collection(2, "Euclid");
+    let points: Vec<Value> = (0..20)
+        .map(|id| json!({"id": id, "vector": [id, 0], "payload": {
+            "n": id, "even": id % 2 == 0, "tags": [format!("t{}", id % 3), "all"], "at": format!("2024-01-{:02}T00:00:00Z", id + 1),
+            "place": {"lon": id, "lat": 0}, "parts": [{"a": id % 4, "b": 1}, {"a": 9, "b": id % 5}],
+        }}))
+        .collect();
+    client.ok("PUT", "/collections/c/points", json!({ "points": points }));
+    let expected: [(Value, Vec<u64>); 13] = [
+        (
+            json!({"must": {"key": "even", "match": {"value": true}}, "must_not": [{"has_id": [0, 2, 4]}]}),
+            vec![6, 8, 10, 12, 14, 16, 18],
+        ),
+        (json!({"must": [{"key": "n", "range": {"gte": 3, "lt": 6.5}}]}), vec![3, 4, 5, 6]),
+        (json!({"must": [{"key": "tags", "match": {"any": ["t2", "t9"]}}]}), vec![2, 5, 8, 11, 14, 17]),
+        (json!({"must": [{"key": "n", "match": {"except": (0..18).collect::<Vec<_>>()}}]}), vec![18, 19]),
+        (json!({"should": [{"key": "n", "match": {"value": 1}}, {"key": "n", "match": {"value": 7}}]}), vec![1, 7]),
+        (json!({"must": [{"key": "at", "range": {"gt": "2024-01-18T12:00:00Z"}}]}), vec![18, 19]),
+        (
+            json!({"must": [{"nested": {"key": "parts", "filter": {"must": [
+            {"key": "a", "match": {"value": 9}}, {"key": "b", "match": {"value": 4}}]}}}]}),
+            vec![4, 9, 14, 19],
+        ),
+        (json!({"must": [{"key": "parts[].a", "match": {"value": 3}}]}), vec![3, 7, 11, 15, 19]),
+        (
+            json!({"must": [{"key": "place", "geo_radius": {"center": {"lon": 10, "lat": 0}, "radius": 120_000}}]}),
+            vec![9, 10, 11],
+        ),
+        (
+            json!({"must": [{"key": "tags", "values_count": {"gte": 2}}, {"is_empty": {"key": "absent"}}, {"key": "n", "range": {"gt": 18}}]}),
+            vec![19],
+        ),
+        (
+            json!({"min_should": {"min_count": 2, "conditions": [
+            {"key": "n", "range": {"gt": 16}}, {"key": "even", "match": {"value": true}}]}}),
+            vec![18],
+        ),
+        (json!({"must": [{"is_null": {"key": "n"}}]}), vec![]),
+        (json!({}), (0..20).collect()),
+    ];
+    for (filter, expected) in &expected {
+        let count = client.ok("POST", "/collections/c/points/count", json!({ "filter": filter }));
+        assert_eq!(count, json!({"count": expected.len()}), "{filter}");
+        let page = client.ok("POST", "/collections/c/points/scroll", json!({"filter": filter, "limit": 100}));
+        assert_eq!(&ids(&page["points"]), expected, "{filter}");
+        // By nearness to 0 they come in the same order, whether all are compared or the graph is walked.
+        for exact in [true, false] {
+            let asked = json!({"query": [0, 0], "filter": filter, "limit": 50, "params": {"exact": exact}});
+            assert_eq!(&ids(&query(&client, asked)), expected, "{filter}");
+        }
+        let unasked = query(&client, json!({"filter": filter, "limit": 3}));
+        assert_eq!(ids(&unasked), expected[..expected.len().min(3)], "{filter}");
+        let searched =
+            client.ok("POST", "/collections/c/points/search", json!({"vector": [0, 0], "filter": filter, "limit": 2}));
+        assert_eq!(ids(&searched), expected[..expected.len().min(2)], "{filter}");
+    }
+    let small = json!({"must": [{"key": "n", "range": {"lt": 5}}]});
+    client.ok("POST", "/collections/c/points/payload", json!({"payload": {"small": true}, "filter": small}));
+    client.ok(
+        "POST",
+        "/collections/c/points/delete",
+        json!({"filter": {"must_not": {"key": "small", "match": {"value": true}}}}),
+    );
+    let left = client.ok("POST", "/collections/c/points/scroll", json!({"limit": 100}));
+    assert_eq!(ids(&left["points"]), [0, 1, 2, 3, 4]);
+    let both = json!({"points": [1], "filter": {}});
+    assert!(client.error(400, "POST", "/collections/c/points/delete", both).contains("expected either"));
+
+    let point = |id: u64| json!({"id": id, "vector": [50, 0]});
+    client.ok("PUT", "/collections/c/points", json!({"points": [point(1), point(60)], "update_mode": "insert_only"}));
+    client.ok("PUT", "/collections/c/points", json!({"points": [point(2), point(70)], "update_mode": "update_only"}));
+    let found = query(&client, json!({"query": [50, 0], "limit": 2}));
+    // Both as near; 60 was stored before 2 was replaced.
+    assert_eq!(ids(&found), [60, 2]);
+    assert_eq!(client.ok("POST", "/collections/c/points/count", json!({})), json!({"count": 6}));
+}

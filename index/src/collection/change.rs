@@ -1,0 +1,196 @@
+//! [`Change`]: what callers ask a collection to do, and how that becomes a [`Record`] of what becomes of each point.
+
+use serde_json::Value;
+
+use super::points::{Payload, PointView};
+use super::record::Record;
+use super::{Collection, Point, UpsertError};
+use crate::filter::Filter;
+use crate::ids::{PointId, Slot};
+
+/// A change of a collection: all of it happens, or nothing.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Store these points, in place of those that have their ids. Of points with the same id the last one wins.
+    Upsert(Vec<Point>),
+    /// Remove the points of these ids, where they exist.
+    Delete(Vec<PointId>),
+    /// Remove the points that match.
+    DeleteMatching(Filter),
+    /// Change the payloads of these points, all of which must exist.
+    Payload(Vec<PointId>, PayloadEdit),
+    /// Change the payloads of the points that match.
+    PayloadMatching(Filter, PayloadEdit),
+    /// Store those of these points that do not exist.
+    Insert(Vec<Point>),
+    /// Store those of these points that exist and, if there is a filter, match it as they are.
+    Update(Vec<Point>, Option<Filter>),
+}
+
+/// What becomes of a payload.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PayloadEdit {
+    /// These keys get these values; others stay.
+    Merge(Payload),
+    /// This is all of it now.
+    Replace(Payload),
+    /// The values at these paths go: `[a, b]` is key `b` of the object at key `a`.
+    Remove(Vec<Vec<String>>),
+    /// All keys go.
+    Clear,
+}
+
+impl PayloadEdit {
+    /// Changes `payload`.
+    pub fn apply(&self, payload: &mut Payload) {
+        match self {
+            PayloadEdit::Merge(values) => {
+                payload.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            PayloadEdit::Replace(values) => payload.clone_from(values),
+            PayloadEdit::Remove(paths) => paths.iter().for_each(|path| remove(payload, path)),
+            PayloadEdit::Clear => payload.clear(),
+        }
+    }
+}
+
+/// At most how many bytes `object` takes as JSON: every byte of a string may need an escape of six.
+fn size_of_object(object: &Payload) -> usize {
+    object.iter().map(|(key, value)| key.len() * 6 + 4 + size_of_value(value)).sum::<usize>() + 2
+}
+
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 32,
+        Value::String(text) => text.len() * 6 + 2,
+        Value::Array(values) => values.iter().map(|value| size_of_value(value) + 1).sum::<usize>() + 2,
+        Value::Object(object) => size_of_object(object),
+    }
+}
+
+/// Removes what lies at `path`, if anything does.
+fn remove(object: &mut Payload, path: &[String]) {
+    match path {
+        [] => {}
+        [key] => drop(object.shift_remove(key)),
+        [key, rest @ ..] => {
+            if let Some(Value::Object(inner)) = object.get_mut(key) {
+                remove(inner, rest);
+            }
+        }
+    }
+}
+
+/// A change that was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The points cannot be stored.
+    #[error(transparent)]
+    Upsert(#[from] UpsertError),
+    /// A point that does not exist.
+    #[error("point {id} does not exist")]
+    NoPoint {
+        /// Its id.
+        id: PointId,
+    },
+    /// More than one record of the log can hold.
+    #[error("a change of {found} bytes: expected at most {max}; divide it", max = Change::MAX_BYTES)]
+    TooLarge {
+        /// Its bytes.
+        found: usize,
+    },
+    /// The disk is full. Deletes are still taken, from room set aside for them; all else once there is room.
+    #[error("no space left on the disk: nothing was changed ({what})")]
+    Full {
+        /// Which file could not grow, and what the system said.
+        what: String,
+    },
+    /// The system refused. Nothing was changed.
+    #[error("nothing was changed: {what}")]
+    Io {
+        /// Which file, and what the system said.
+        what: String,
+    },
+    /// What is on disk is not known. The change may be found, whole, or not, when the collection is opened again; until then it can
+    /// be read and not changed.
+    #[error("read-only until it is opened again: {why}")]
+    ReadOnly {
+        /// What happened.
+        why: String,
+    },
+}
+
+impl Change {
+    /// The most bytes of one change in the log.
+    pub const MAX_BYTES: usize = 1 << 30;
+
+    /// Whether what becomes of the points depends on what they are: such a change begins a group of its own.
+    pub(super) fn depends_on_points(&self) -> bool {
+        !matches!(self, Change::Upsert(_) | Change::Delete(_))
+    }
+
+    /// At most how many bytes it takes in the log, if they do not depend on the points there are.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _) => {
+                let size = |point: &Point| 16 + point.vector.len() * 4 + size_of_object(&point.payload);
+                points.iter().map(size).sum()
+            }
+            Change::Delete(ids) => ids.len() * 8,
+            Change::Payload(ids, _) => ids.len() * 16,
+            Change::DeleteMatching(_) | Change::PayloadMatching(..) => 0,
+        }
+    }
+
+    /// What becomes of each point of `collection`, or why nothing does. `rows` counts the rows there will be.
+    pub(super) fn resolve(self, collection: &Collection, rows: &mut usize) -> Result<Record, WriteError> {
+        match self {
+            Change::Upsert(points) => store(collection, rows, points, |_| true),
+            Change::Insert(points) => store(collection, rows, points, |id| collection.get(id).is_none()),
+            Change::Update(points, filter) => store(collection, rows, points, |id| {
+                let matches = |point: PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(id, point.payload()));
+                collection.get(id).is_some_and(matches)
+            }),
+            Change::Delete(ids) => Ok(Record::Delete(ids)),
+            Change::DeleteMatching(filter) => Ok(Record::Delete(matching(collection, &filter))),
+            Change::Payload(ids, edit) => payloads(collection, ids, &edit),
+            Change::PayloadMatching(filter, edit) => payloads(collection, matching(collection, &filter), &edit),
+        }
+    }
+}
+
+fn matching(collection: &Collection, filter: &Filter) -> Vec<PointId> {
+    collection.matching(PointId(0), filter).map(|point| point.id()).collect()
+}
+
+/// Stores those of `points` whose ids are `wanted`.
+fn store(
+    collection: &Collection,
+    rows: &mut usize,
+    points: Vec<Point>,
+    wanted: impl Fn(PointId) -> bool,
+) -> Result<Record, WriteError> {
+    let mut points = collection.schema.checked(points)?;
+    points.retain(|point| wanted(point.id));
+    let found = *rows + points.len();
+    if found > Slot::MAX_ROWS {
+        return Err(UpsertError::TooMany { found }.into());
+    }
+    *rows = found;
+    Ok(Record::Store(points))
+}
+
+fn payloads(collection: &Collection, ids: Vec<PointId>, edit: &PayloadEdit) -> Result<Record, WriteError> {
+    if let PayloadEdit::Merge(payload) | PayloadEdit::Replace(payload) = edit {
+        super::check_depth(ids.first().copied().unwrap_or(PointId(0)), payload)?;
+    }
+    let edited = |id| {
+        let mut payload = collection.get(id).ok_or(WriteError::NoPoint { id })?.payload().clone();
+        edit.apply(&mut payload);
+        Ok((id, payload))
+    };
+    Ok(Record::Payload(ids.into_iter().map(edited).collect::<Result<_, WriteError>>()?))
+}

@@ -1,0 +1,206 @@
+//! The manifest: the one file that says what a collection's folder holds.
+//!
+//! It names a checkpoint, the vectors and points files of one generation, and the place in the log from which changes are newer. It is
+//! replaced whole, by a rename, and only once all it names is on disk; what no manifest names is left over and is removed. Generation 0
+//! is the empty checkpoint, which has no files.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::lines::{LineReader, LineWriter};
+use super::points::Payload;
+use super::{Collection, OpenCollectionError, Schema};
+use crate::faults::{self, Point, Safeguard};
+use crate::params::HnswParams;
+use crate::spec::VectorSpec;
+use crate::vfs::Vfs;
+use crate::wal::{LogId, Position};
+
+/// The format that is written, and the only one read.
+pub(super) const FORMAT: u32 = 2;
+const NAME: &str = "manifest.json";
+const UNFINISHED: &str = "manifest.json.unfinished";
+
+/// A number of 128 bits, in files as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hex(pub(super) u128);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = digits.then(|| u128::from_str_radix(&text, 16).ok()).flatten();
+        number.map(Hex).ok_or_else(|| serde::de::Error::custom(format!("{text:?}: expected 32 hexadecimal digits")))
+    }
+}
+
+/// Where the log goes on from a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogStart {
+    /// The file that begins there.
+    pub(super) file: u64,
+    /// The last group the checkpoint holds, and its checksum.
+    pub(super) group: u64,
+    pub(super) chain: u32,
+}
+
+impl LogStart {
+    pub(super) fn position(self) -> Position {
+        Position { group: self.group, chain: self.chain }
+    }
+}
+
+/// What a collection's folder holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    vicino_collection: u32,
+    pub(super) id: Hex,
+    /// The checkpoint's number.
+    pub(super) generation: u64,
+    dim: usize,
+    metric: String,
+    element: String,
+    hnsw: HnswParams,
+    full_scan_bytes: usize,
+    note: Payload,
+    /// Rows of the checkpoint's vectors, dead ones included.
+    pub(super) rows: usize,
+    /// Its points.
+    pub(super) points: usize,
+    /// The last operation it holds.
+    pub(super) operation: u64,
+    /// The sum of its points.
+    pub(super) sum: Hex,
+    pub(super) log: LogStart,
+}
+
+/// The version alone, of a manifest of any version.
+#[derive(Deserialize)]
+struct Version {
+    vicino_collection: u32,
+}
+
+impl Manifest {
+    /// That of an empty collection, whose log `id` begins with file 0.
+    pub(super) fn new(id: LogId, schema: &Schema) -> Self {
+        Manifest {
+            vicino_collection: FORMAT,
+            id: Hex(id.0),
+            generation: 0,
+            dim: schema.vectors.dim(),
+            metric: schema.vectors.metric().name().into(),
+            element: schema.vectors.element().name().into(),
+            hnsw: schema.hnsw,
+            full_scan_bytes: schema.full_scan_bytes,
+            note: schema.note.clone(),
+            rows: 0,
+            points: 0,
+            operation: 0,
+            sum: Hex(0),
+            log: LogStart { file: 0, group: 0, chain: 0 },
+        }
+    }
+
+    /// That of checkpoint `generation` of `collection`, behind which the log goes on in `file` after `at`.
+    pub(super) fn next(&self, generation: u64, collection: &Collection, file: u64, at: Position) -> Self {
+        Manifest {
+            generation,
+            rows: collection.rows.len(),
+            points: collection.len(),
+            operation: collection.operation,
+            sum: Hex(collection.sum()),
+            log: LogStart { file, group: at.group, chain: at.chain },
+            ..self.clone()
+        }
+    }
+
+    /// The log's id.
+    pub(super) fn log_id(&self) -> LogId {
+        LogId(self.id.0)
+    }
+
+    /// What the collection was made with.
+    pub(super) fn schema(&self, dir: &Path) -> Result<Schema, OpenCollectionError> {
+        let invalid = |what: String| OpenCollectionError::Invalid { path: dir.join(NAME), what };
+        let metric = self.metric.parse().map_err(|error| invalid(format!("{error}")))?;
+        let element = self.element.parse().map_err(|error| invalid(format!("{error}")))?;
+        let vectors = VectorSpec::new(self.dim, metric, element).map_err(|error| invalid(error.to_string()))?;
+        self.hnsw.validate().map_err(|error| invalid(error.to_string()))?;
+        let (full_scan_bytes, note) = (self.full_scan_bytes, self.note.clone());
+        Ok(Schema { vectors, hnsw: self.hnsw, full_scan_bytes, note })
+    }
+
+    /// Whether there is a manifest in `dir`.
+    pub(super) fn exists(vfs: &dyn Vfs, dir: &Path) -> io::Result<bool> {
+        Ok(vfs.list(dir)?.iter().any(|name| name == NAME))
+    }
+
+    /// The manifest in `dir`.
+    pub(super) fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Self, OpenCollectionError> {
+        let path = dir.join(NAME);
+        let Version { vicino_collection: found } = LineReader::open(vfs, path.clone())?.next()?;
+        let mut lines = LineReader::open(vfs, path.clone())?;
+        if found != FORMAT && faults::on(Safeguard::ManifestChecksum) {
+            // A version that a flipped bit made is damage, and not another version.
+            let _: serde_json::Value = lines.next()?;
+            lines.finish(Safeguard::ManifestChecksum)?;
+            return Err(OpenCollectionError::Version { path, found });
+        }
+        let manifest = lines.next()?;
+        lines.finish(Safeguard::ManifestChecksum)?;
+        Ok(manifest)
+    }
+
+    /// Replaces the manifest in `dir` by this one. On an error before the rename nothing has changed; on one after it, after a crash
+    /// either may be found.
+    pub(super) fn write(&self, vfs: &dyn Vfs, dir: &Path) -> Result<(), (PathBuf, io::Error)> {
+        let (path, unfinished) = (dir.join(NAME), dir.join(UNFINISHED));
+        let write = || {
+            let mut lines = LineWriter::create(vfs, &unfinished)?;
+            lines.line(self)?;
+            lines.finish(Safeguard::ManifestSync)
+        };
+        write().map_err(|error| (unfinished.clone(), error))?;
+        faults::reach(Point::ManifestWritten);
+        // One sync for the names of all files the manifest is about to name.
+        if faults::on(Safeguard::CheckpointNamesSync) {
+            vfs.sync_dir(dir).map_err(|error| (dir.to_owned(), error))?;
+        }
+        vfs.rename(&unfinished, &path).map_err(|error| (path, error))?;
+        faults::reach(Point::ManifestSwapped);
+        if faults::on(Safeguard::ManifestNameSync) {
+            vfs.sync_dir(dir).map_err(|error| (dir.to_owned(), error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a file of this name belongs to a collection and is not one that this manifest needs.
+    pub(super) fn is_left_over(&self, name: &str) -> bool {
+        let generation = |prefix: &str, suffix: &str| {
+            name.strip_prefix(prefix)
+                .and_then(|name| name.strip_suffix(suffix))
+                .and_then(|name| name.parse::<u64>().ok())
+        };
+        match generation("vectors-", ".hnsw").or(generation("points-", ".jsonl")) {
+            Some(generation) => generation != self.generation,
+            None => name == UNFINISHED || crate::wal::log_number(name).is_some_and(|number| number < self.log.file),
+        }
+    }
+}

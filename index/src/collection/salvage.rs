@@ -1,0 +1,60 @@
+//! What can still be had of a damaged collection.
+//!
+//! Opening refuses a folder in which anything is not what was written. Salvage reads past it: each point carries a checksum over id,
+//! version, vector and payload, so whatever happened to the files around it, a point is either proven to be as it was stored or left
+//! out; of the log every group that is whole is applied. What cannot be known is named: a group that is lost may have held a delete.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::home;
+use super::manifest::Manifest;
+use super::record::Record;
+use super::{OpenCollectionError, Point, Schema, checkpoint};
+use crate::ids::PointId;
+use crate::vfs::Vfs;
+use crate::wal;
+
+/// What was had of a collection, and what was not.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// What the collection was made with.
+    pub schema: Schema,
+    /// The points, in order of ids: vector and payload each as last stored, as far as is known.
+    pub points: Vec<Point>,
+    /// What is lost, in words; empty if nothing is.
+    pub lost: Vec<String>,
+}
+
+/// Reads what can be had of the collection in `dir` and changes nothing. Errors only if the manifest cannot be read, without which
+/// nothing is known of what the bytes mean, or the folder is in use.
+pub fn salvage(vfs: &dyn Vfs, dir: &Path) -> Result<Salvaged, OpenCollectionError> {
+    let _lock = home::lock(vfs, dir)?;
+    let manifest = Manifest::read(vfs, dir)?;
+    let schema = manifest.schema(dir)?;
+    let mut lost = Vec::new();
+    let mut points: BTreeMap<PointId, Point> = BTreeMap::new();
+    let checkpointed = checkpoint::salvage(vfs, dir, &manifest, schema.vectors, &mut lost);
+    points.extend(checkpointed.into_iter().map(|point| (point.id, point)));
+    let start = manifest.log;
+    wal::salvage(vfs, dir, manifest.log_id(), start.file, start.position(), &mut lost, |record| {
+        apply(&mut points, Record::decode(record, &schema)?);
+        Ok(())
+    });
+    Ok(Salvaged { schema, points: points.into_values().collect(), lost })
+}
+
+fn apply(points: &mut BTreeMap<PointId, Point>, record: Record) {
+    match record {
+        Record::Store(stored) => points.extend(stored.into_iter().map(|point| (point.id, point))),
+        Record::Delete(ids) => ids.iter().for_each(|id| drop(points.remove(id))),
+        Record::Payload(payloads) => {
+            for (id, payload) in payloads {
+                // Of a point that is lost the payload alone is of no use.
+                if let Some(point) = points.get_mut(&id) {
+                    point.payload = payload;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Every byte of every file: one bit flipped, or the file cut there. A typed error or the points as they were; never a panic, never a
+//! wrong answer. The one exemption is the last group of a log that was not closed: it cannot be told from one that was never finished.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use super::workload::{State, Workload, create, dir, file_system, held, open, small_schema};
+use crate::PointId;
+use crate::collection::{Change, Payload, SyncMode, salvage, verify};
+use crate::vfs::{Keep, SimFs, Vfs};
+use crate::wal;
+
+/// A folder with a checkpoint and a log of several groups behind it; unless `closed`, then the checkpoint is all.
+fn folder(workload: &Workload, closed: bool) -> SimFs {
+    let fs = file_system();
+    let collection = create(&fs, SyncMode::Always).unwrap();
+    for (done, change) in workload.changes.iter().enumerate() {
+        collection.write(change.clone()).unwrap();
+        if done + 6 == workload.changes.len() {
+            collection.checkpoint().unwrap();
+        }
+    }
+    if closed {
+        collection.checkpoint().unwrap();
+    }
+    drop(collection);
+    fs.crash(Keep::Everything)
+}
+
+fn files(fs: &SimFs) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = fs.files().into_iter().filter(|path| !path.ends_with("lock") && !path.ends_with("reserve"));
+    files.map(|path| (path.clone(), fs.read(&path).unwrap())).collect()
+}
+
+/// What opening `fs` gives, on an image of its own.
+fn outcome(fs: &SimFs, workload: &Workload) -> Result<usize, Result<String, String>> {
+    let image = fs.crash(Keep::Everything);
+    let opened =
+        catch_unwind(AssertUnwindSafe(|| open(&image, SyncMode::Always).map(|found| workload.position(&found))));
+    match opened {
+        Ok(Ok(Ok(position))) => Ok(position),
+        Ok(Ok(Err(wrong))) => Err(Err(wrong)),
+        Ok(Err(refusal)) => Err(Ok(refusal)),
+        Err(_) => Err(Err("panic".into())),
+    }
+}
+
+/// Changes every file of a folder by `damage`, which is given a place and returns the bytes, and judges what opening it gives.
+fn every(
+    closed: bool,
+    step: usize,
+    offset: usize,
+    damage: impl Fn(&[u8], usize) -> Vec<u8>,
+) -> Result<(usize, usize), String> {
+    let workload = Workload::new(7, 24);
+    let fs = folder(&workload, closed);
+    let all = workload.changes.len();
+    if outcome(&fs, &workload) != Ok(all) {
+        return Err(format!("undamaged: {:?}", outcome(&fs, &workload)));
+    }
+    let (mut refused, mut harmless) = (0, 0);
+    // Zeros that align sections, behind the header, and the last line break are all that may change without a word.
+    let may_be_padding = |path: &Path, at: usize| path.extension().is_some_and(|kind| kind == "hnsw") && at >= 64;
+    let says_the_same = |whole: &[u8], damaged: &[u8]| damaged == whole || [damaged, b"\n"].concat() == whole;
+    for (path, whole) in files(&fs) {
+        for at in (offset..whole.len()).step_by(step) {
+            let place = format!("{}, byte {at} of {}", path.display(), whole.len());
+            let damaged = damage(&whole, at);
+            let same = may_be_padding(&path, at) || says_the_same(&whole, &damaged);
+            let torn = |position| is_log(&path) && !closed && is_torn(&whole, &damaged, position, all);
+            fs.put(&path, damaged.clone()).unwrap();
+            match outcome(&fs, &workload) {
+                Ok(position) if (position == all && same) || torn(position) => harmless += 1,
+                Ok(position) => return Err(format!("{place}: {position} changes of {all}")),
+                Err(Ok(refusal)) if refusal.contains(&*path.to_string_lossy()) || names_its_pair(&path, &refusal) => {
+                    refused += 1;
+                }
+                Err(Ok(refusal)) => return Err(format!("{place}: names another file: {refusal}")),
+                Err(Err(wrong)) => return Err(format!("{place}: {wrong}")),
+            }
+        }
+        fs.put(&path, whole).unwrap();
+    }
+    Ok((refused, harmless))
+}
+
+fn is_log(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).and_then(wal::log_number).is_some()
+}
+
+/// Whether losing all but `position` changes is what a log that was cut, or whose last group was hit, may do.
+fn is_torn(whole: &[u8], damaged: &[u8], position: usize, all: usize) -> bool {
+    position < all && (damaged.len() < whole.len() || position + 1 == all)
+}
+
+/// A manifest that is damaged where no checksum tells (there is none such place) would make another file look wrong.
+fn names_its_pair(path: &Path, refusal: &str) -> bool {
+    path.ends_with("manifest.json") && refusal.contains(&*dir().to_string_lossy())
+}
+
+/// A sample, for the mutants.
+pub(super) fn suite() -> Result<(), String> {
+    for offset in 0..3 {
+        flips(3, offset)?;
+    }
+    strangers()
+}
+
+fn flips(step: usize, offset: usize) -> Result<(usize, usize), String> {
+    let flip = |whole: &[u8], at: usize| {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 1 << (at % 8);
+        bytes
+    };
+    let (refused, harmless) = every(false, step, offset, flip)?;
+    let closed = every(true, step, offset, flip)?;
+    Ok((refused + closed.0, harmless + closed.1))
+}
+
+/// Files that are sound in themselves and lie in the wrong place: those of another time, or of another collection.
+fn strangers() -> Result<(), String> {
+    let workload = Workload::new(7, 24);
+    let (now, before) =
+        (folder(&workload, true), folder(&Workload { changes: workload.changes[..20].to_vec(), states: vec![] }, true));
+    let other = folder(&Workload::new(8, 24), true);
+    // As many rows and points, with the same ids and versions, at other places.
+    let mut moved = Workload::new(7, 24);
+    for change in &mut moved.changes {
+        if let Change::Upsert(points) = change {
+            points.iter_mut().for_each(|point| point.vector.iter_mut().for_each(|x| *x += 1.0));
+        }
+    }
+    let moved = folder(&moved, true);
+    for stranger in [&before, &other, &moved] {
+        let strange = files(stranger);
+        for (path, whole) in files(&now) {
+            // By kind: names hold generations.
+            let kind = |path: &Path| path.extension().unwrap_or_default().to_owned();
+            let Some(bytes) = strange.iter().find(|(other, _)| kind(other) == kind(&path)).map(|(_, bytes)| bytes)
+            else {
+                return Err(format!("no file like {}", path.display()));
+            };
+            if *bytes != whole {
+                now.put(&path, bytes.clone()).unwrap();
+                match outcome(&now, &workload) {
+                    Err(Ok(_)) => {}
+                    other => return Err(format!("{} of another collection: {other:?}", path.display())),
+                }
+            }
+            now.put(&path, whole).unwrap();
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_flipped_bit_is_refused_or_harmless() {
+    let (refused, harmless) = flips(1, 0).unwrap_or_else(|fault| panic!("{fault}"));
+    println!("{refused} flips refused, {harmless} harmless");
+    // Harmless are the zeros that align an index file's sections, and the last group of the log that was not closed.
+    assert!(refused > 4 * harmless, "{refused} refused, {harmless} harmless");
+}
+
+#[test]
+fn every_cut_is_refused_or_harmless() {
+    let cut = |whole: &[u8], at: usize| whole[..at].to_vec();
+    for closed in [false, true] {
+        let (refused, harmless) = every(closed, 64, 0, cut).unwrap_or_else(|fault| panic!("{fault}"));
+        let (refused_too, harmless_too) = every(closed, 7, 1, cut).unwrap_or_else(|fault| panic!("{fault}"));
+        println!("closed {closed}: {} cuts refused, {} harmless", refused + refused_too, harmless + harmless_too);
+    }
+}
+
+#[test]
+fn a_page_of_zeros_is_refused_or_harmless() {
+    for page in [512, 4096] {
+        let zeros = |whole: &[u8], at: usize| {
+            let mut bytes = whole.to_vec();
+            let end = (at + page).min(bytes.len());
+            bytes[at..end].fill(0);
+            bytes
+        };
+        every(true, page, 0, zeros).unwrap_or_else(|fault| panic!("{fault}"));
+    }
+}
+
+#[test]
+fn files_of_another_time_or_collection_are_refused() {
+    strangers().unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+#[test]
+fn a_missing_file_is_refused_by_name() {
+    let workload = Workload::new(7, 24);
+    let fs = folder(&workload, false);
+    let logs: Vec<PathBuf> = files(&fs).into_keys().filter(|path| is_log(path)).collect();
+    assert!(logs.len() > 1, "{logs:?}");
+    // Nothing names the last log file but the groups in it, so a log that lost it looks like one that ends before.
+    for path in files(&fs).into_keys().filter(|path| logs.last() != Some(path)) {
+        let image = fs.crash(Keep::Everything);
+        image.remove(&path).unwrap();
+        let error = open(&image, SyncMode::Always).err().unwrap_or_default();
+        assert!(error.starts_with(&*path.to_string_lossy()), "{}: {error}", path.display());
+    }
+}
+
+#[test]
+fn what_is_whole_is_salvaged_and_the_rest_named() {
+    let workload = Workload::new(7, 24);
+    let fs = folder(&workload, false);
+    let all: State = workload.states[24].clone();
+    let had = |fs: &SimFs| {
+        let salvaged = salvage(fs, dir()).unwrap();
+        assert_eq!(salvaged.schema, small_schema());
+        let points = salvaged.points.into_iter().map(|point| (point.id, (point.vector, point.payload)));
+        (points.collect::<BTreeMap<_, _>>(), salvaged.lost)
+    };
+    let whole: BTreeMap<_, _> = all.into_iter().map(|(id, (_, vector, payload))| (id, (vector, payload))).collect();
+    assert_eq!(had(&fs), (whole.clone(), vec![]));
+    // Whatever byte is hit, what is there was there at some time, and nothing is missing without a word.
+    let once: Vec<_> =
+        workload.states.iter().flatten().map(|(id, (_, vector, payload))| (*id, vector, payload)).collect();
+    let was = |id: PointId, held: &(Vec<f32>, Payload)| {
+        let of_point = || once.iter().filter(|(other, ..)| *other == id);
+        of_point().any(|(_, vector, _)| **vector == held.0) && of_point().any(|(_, _, payload)| **payload == held.1)
+    };
+    let mut partly = 0;
+    for (path, bytes) in files(&fs).into_iter().filter(|(path, _)| !path.ends_with("manifest.json")) {
+        for at in (0..bytes.len()).step_by(3) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs.put(&path, flipped).unwrap();
+            let (points, lost) = had(&fs);
+            let place = format!("{}, byte {at}: {lost:?}", path.display());
+            assert!(points.iter().all(|(id, held)| was(*id, held)), "{place}");
+            assert!(points == whole || !lost.is_empty(), "{place}: {} points of {}", points.len(), whole.len());
+            partly += u32::from(points != whole && points.len() + 4 >= whole.len());
+        }
+        fs.put(&path, bytes).unwrap();
+    }
+    assert!(partly > 50, "{partly} times a few points were lost and no more");
+}
+
+#[test]
+fn looking_at_a_folder_changes_nothing_and_sees_all() {
+    let workload = Workload::new(7, 24);
+    let fs = folder(&workload, false);
+    let logs = files(&fs).into_keys().filter(|path| is_log(path)).collect::<Vec<PathBuf>>();
+    let (log, last) = (logs[0].clone(), logs[logs.len() - 1].clone());
+    let torn = [fs.read(&last).unwrap(), vec![7; 30]].concat();
+    fs.put(&last, torn).unwrap();
+    let before = files(&fs);
+    let (inspection, report) = verify(&fs, dir()).unwrap();
+    assert_eq!((inspection.points, inspection.operation), (workload.states[24].len(), 24));
+    assert_eq!((inspection.rows, inspection.checkpoint, inspection.log.torn_bytes), (report.nodes, 1, 30));
+    assert_eq!((inspection.log.changes, &inspection.schema), (5, &small_schema()));
+    assert_eq!(files(&fs), before);
+    let mut flipped = before[&log].clone();
+    flipped[100] ^= 1;
+    fs.put(&log, flipped).unwrap();
+    let error = verify(&fs, dir()).unwrap_err().to_string();
+    let place = format!("{}: damaged at byte 64: checksum of the ", log.display());
+    assert!(error.starts_with(&place), "{error}");
+}
+
+#[test]
+fn what_is_no_file_of_a_collection_is_left_alone_and_left_overs_go() {
+    let workload = Workload::new(7, 24);
+    let fs = folder(&workload, true);
+    let generation = 99;
+    for name in [
+        "notes.txt",
+        "manifest.json.unfinished",
+        &format!("vectors-{generation}.hnsw"),
+        "points-1.jsonl.gz",
+        "wal-0.log",
+    ] {
+        fs.create(&dir().join(name)).unwrap();
+    }
+    let before = held(&open(&fs, SyncMode::Always).unwrap());
+    assert_eq!(&before, workload.states.last().unwrap());
+    let mut names = fs.list(dir()).unwrap();
+    names.sort();
+    let kinds: Vec<&str> = names.iter().map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
+    assert_eq!(
+        kinds,
+        ["lock", "manifest.json", "notes.txt", "points-1.jsonl.gz", &names[4], "reserve", &names[6], &names[7]],
+        "{names:?}"
+    );
+    assert!(
+        names[4].starts_with("points-") && names[6].starts_with("vectors-") && names[7].starts_with("wal-"),
+        "{names:?}"
+    );
+}

@@ -1,0 +1,102 @@
+//! Random changes and searches on a collection in a folder, with checkpoints, kills and losses of power between, against a map and
+//! brute force.
+//!
+//! `VICINO_MODEL_OPERATIONS=200000 cargo test --release -p vicino-index long_model -- --nocapture` for more than the default.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::workload::{State, apply, below, change, dir, file_system, is_below};
+use super::{Random, Search, schema};
+use crate::collection::{Options, Payload, SharedCollection, SyncMode};
+use crate::vfs::{Keep, SimFs};
+use crate::{ElementType, Metric, PointId};
+
+/// Ids points have: so few that most upserts replace one.
+const IDS: u64 = 1000;
+
+fn run(seed: u64, operations: usize) {
+    let mut random = Random(seed);
+    // A graph from the first point on, and checkpoints after every few kilobytes.
+    let schema = schema(Metric::L2, ElementType::F32, 0);
+    let options = Options { checkpoint_after: 40_000, reserve_bytes: 700, ..Options::default() };
+    assert_eq!(options.sync, SyncMode::Always);
+    let mut fs = file_system();
+    let mut collection = SharedCollection::create(Arc::new(fs.clone()), dir(), schema, options).unwrap();
+    let mut state = State::new();
+    let (mut restarts, mut right, mut asked) = (BTreeMap::new(), 0, 0);
+    for operation in 0..operations {
+        let context = format!("seed {seed}, operation {operation}");
+        if random.below(200) == 0 {
+            let (how, next): (_, SimFs) = match random.below(3) {
+                0 => {
+                    collection.checkpoint().unwrap();
+                    ("closed", fs.kill())
+                }
+                1 => ("killed", fs.kill()),
+                _ => ("power lost", fs.crash(Keep::Some(random.below(u64::MAX)))),
+            };
+            *restarts.entry(how).or_insert(0) += 1;
+            fs = next;
+            collection = SharedCollection::open(Arc::new(fs.clone()), dir(), options)
+                .unwrap_or_else(|error| panic!("{context}, {how}: {error}"));
+            assert!(how != "closed" || collection.recovery().unwrap().groups == 0, "{context}");
+            assert_same(&collection, &state, &context);
+        }
+        match random.below(4) {
+            0 => {
+                let (query, k) = (random.vector(), 1 + random.below(10) as usize);
+                let collection = collection.read();
+                let filter = (random.below(2) == 0).then(|| below(random.below(110)));
+                let search = Search { ef: 96, filter: filter.as_ref(), ..Search::new(k) };
+                let found = collection.search(&query, search).unwrap();
+                let distance = |vector: &[f32]| super::score(Metric::L2, &query, vector);
+                let matches = |payload: &Payload| filter.as_ref().is_none_or(|filter| is_below(filter, payload));
+                let candidates = state.values().filter(|(_, _, payload)| matches(payload));
+                let mut nearest: Vec<f32> = candidates.map(|(_, vector, _)| distance(vector)).collect();
+                assert_eq!(found.len(), k.min(nearest.len()), "{context}");
+                nearest.sort_by(f32::total_cmp);
+                for (found, best) in found.iter().zip(nearest) {
+                    let (_, vector, payload) = &state[&found.point.id()];
+                    assert_eq!(found.score, distance(vector), "{context}");
+                    assert_eq!(found.point.payload(), payload, "{context}");
+                    assert!(matches(payload), "{context}");
+                    right += usize::from(found.score <= best);
+                    asked += 1;
+                }
+            }
+            1 => {
+                let id = PointId(random.below(IDS));
+                let collection = collection.read();
+                let held = collection.get(id).map(|point| (point.version(), point.vector(), point.payload().clone()));
+                assert_eq!(held.as_ref(), state.get(&id), "{context}");
+                assert_eq!(collection.len(), state.len(), "{context}");
+            }
+            _ => {
+                let change = change(&mut random, &state, IDS);
+                let number = collection.write(change.clone()).unwrap_or_else(|error| panic!("{context}: {error}"));
+                apply(&mut state, &change, number);
+            }
+        }
+    }
+    assert_same(&collection, &state, &format!("seed {seed}, at the end"));
+    assert_eq!(collection.checkpoint_error(), None);
+    let recall = f64::from(right as u32) / f64::from(asked.max(1) as u32);
+    println!("seed {seed}: {operations} operations, {} points, restarts {restarts:?}, recall {recall:.4}", state.len());
+    assert!(recall >= 0.95, "seed {seed}: {recall}");
+}
+
+fn assert_same(collection: &SharedCollection, state: &State, context: &str) {
+    let collection = collection.read();
+    collection.graph().check().unwrap_or_else(|fault| panic!("{context}: {fault}"));
+    let held = collection
+        .scroll(PointId(0))
+        .map(|point| (point.id(), (point.version(), point.vector(), point.payload().clone())));
+    assert!(held.eq(state.iter().map(|(id, held)| (*id, held.clone()))), "{context}");
+}
+
+#[test]
+fn long_model() {
+    let operations = std::env::var("VICINO_MODEL_OPERATIONS").map_or(6_000, |count| count.parse().expect("a number"));
+    run(17, operations);
+}

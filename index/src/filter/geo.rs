@@ -1,0 +1,90 @@
+//! Places on Earth, and areas they lie in.
+
+use serde_json::Value;
+
+/// The mean radius of the Earth in metres (IUGG).
+const EARTH_RADIUS: f64 = 6_371_008.8;
+
+/// A place, in degrees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GeoPoint {
+    lon: f64,
+    lat: f64,
+}
+
+/// Where a place may lie. Borders belong to it, but for polygons, where it depends on the side.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GeoArea {
+    /// Between two corners; east of the one and west of the other, across the date line if need be.
+    Box {
+        /// The north-western corner.
+        top_left: GeoPoint,
+        /// The south-eastern corner.
+        bottom_right: GeoPoint,
+    },
+    /// Within so many metres of a place, along the surface of a sphere.
+    Radius {
+        /// The place.
+        center: GeoPoint,
+        /// Metres.
+        metres: f64,
+    },
+    /// Inside one ring and outside of others; edges are straight in degrees.
+    Polygon {
+        /// The outer ring.
+        exterior: Vec<GeoPoint>,
+        /// The holes.
+        interiors: Vec<Vec<GeoPoint>>,
+    },
+}
+
+impl GeoPoint {
+    /// The place at `lon` in -180..=180 and `lat` in -90..=90 degrees.
+    pub fn new(lon: f64, lat: f64) -> Option<Self> {
+        ((-180.0..=180.0).contains(&lon) && (-90.0..=90.0).contains(&lat)).then_some(GeoPoint { lon, lat })
+    }
+
+    /// The place that `value` is, if it is one.
+    pub fn of(value: &Value) -> Option<Self> {
+        Self::new(value.get("lon")?.as_f64()?, value.get("lat")?.as_f64()?)
+    }
+
+    /// Metres to `other` by the haversine formula.
+    fn distance(self, other: GeoPoint) -> f64 {
+        let (a, b) = (self.lat.to_radians(), other.lat.to_radians());
+        let (d_lat, d_lon) = (b - a, (other.lon - self.lon).to_radians());
+        let h = (d_lat / 2.0).sin().powi(2) + a.cos() * b.cos() * (d_lon / 2.0).sin().powi(2);
+        2.0 * EARTH_RADIUS * h.sqrt().min(1.0).asin()
+    }
+}
+
+impl GeoArea {
+    /// Whether `point` lies in it.
+    pub fn contains(&self, point: GeoPoint) -> bool {
+        match self {
+            GeoArea::Box { top_left, bottom_right } => {
+                let (west, east) = (top_left.lon, bottom_right.lon);
+                let between = if west <= east {
+                    (west..=east).contains(&point.lon)
+                } else {
+                    point.lon >= west || point.lon <= east
+                };
+                between && (bottom_right.lat..=top_left.lat).contains(&point.lat)
+            }
+            GeoArea::Radius { center, metres } => center.distance(point) <= *metres,
+            GeoArea::Polygon { exterior, interiors } => {
+                inside(exterior, point) && !interiors.iter().any(|ring| inside(ring, point))
+            }
+        }
+    }
+}
+
+/// Whether a ray from `point` to the east crosses `ring` an odd number of times.
+fn inside(ring: &[GeoPoint], point: GeoPoint) -> bool {
+    let edges = ring.iter().zip(ring.iter().cycle().skip(1));
+    let crossed = edges.filter(|(a, b)| {
+        (a.lat > point.lat) != (b.lat > point.lat)
+            && point.lon < (b.lon - a.lon) * (point.lat - a.lat) / (b.lat - a.lat) + a.lon
+    });
+    crossed.count() % 2 == 1
+}
