@@ -70,7 +70,9 @@ impl Entries {
         for (bytes, slots) in blocks.zip(self.slots.as_slice().as_chunks::<LANES>().0) {
             let (factors, codes) = bytes.split_at(2 * HALF_BYTES);
             let factors: &[f16] = bytemuck::cast_slice(factors);
-            let [add, rescale] = [0, LANES].map(|at| factors[at..].first_chunk().expect("two lane arrays"));
+            let (add, rescale) = factors.split_at(LANES);
+            let add = add.first_chunk().expect("two lane arrays");
+            let rescale = rescale.first_chunk().expect("two lane arrays");
             let mut estimates = [0.0; LANES];
             let bound = best[STARTS - 1].0;
             let mut below =

@@ -90,11 +90,11 @@ fn rotate(x: &mut [f32], signs: &[f32]) {
 /// The Hadamard transform without its scale, of a power of two of at least 32 coordinates.
 #[inline(always)]
 fn transform(x: &mut [f32]) {
-    for x in x.as_chunks_mut::<16>().0 {
-        for h in [1, 2, 4, 8] {
-            let y = *x;
-            *x = std::array::from_fn(|i| if i & h == 0 { y[i] + y[i ^ h] } else { y[i ^ h] - y[i] });
-        }
+    for x in x.as_chunks_mut().0 {
+        butterflies::<1>(x);
+        butterflies::<2>(x);
+        butterflies::<4>(x);
+        butterflies::<8>(x);
     }
     let mut h = 16;
     while h < x.len() {
@@ -105,6 +105,19 @@ fn transform(x: &mut [f32]) {
             }
         }
         h *= 2;
+    }
+}
+
+/// Sums and differences of coordinates `H` apart: a constant, so that this becomes two shuffles and an addition.
+#[inline(always)]
+fn butterflies<const H: usize>(x: &mut [f32; 16]) {
+    let (mut low, mut high) = ([0.0; 16], [0.0; 16]);
+    for i in 0..16 {
+        low[i] = x[i & !H];
+        high[i] = if i & H == 0 { x[i | H] } else { -x[i] };
+    }
+    for i in 0..16 {
+        x[i] = low[i] + high[i];
     }
 }
 

@@ -41,11 +41,13 @@ impl Table {
         self.bytes.resize(query.as_flattened().len() * 4, 0);
         let mut negative = [0_i32; 16];
         for (x, out) in query.iter().zip(self.bytes.as_chunks_mut::<64>().0) {
-            let steps = x.map(|x| whole(x * inverse));
+            let mut steps = [0_i8; 16];
             for i in 0..16 {
-                negative[i] += steps[i].min(0);
+                let whole = whole(x[i] * inverse);
+                negative[i] += whole.min(0);
+                steps[i] = whole as i8;
             }
-            simd.entries(&steps.map(|steps| steps as i8), out);
+            simd.entries(&steps, out);
         }
         self.base = self.step * negative.iter().sum::<i32>() as f32 - 0.5 * sum.iter().sum::<f32>();
     }
