@@ -5,11 +5,14 @@
 //! ```text
 //! sparse  dense             what an encoder returns: checked vectors
 //! encoder                   the traits: texts in, one result per text out
+//! model/{…}                 a model's folder: settings, tokenizer, weights
+//! bert/{…}                  the transformer's forward pass over packed batches
+//! sentence  splade  rerank  what is made of its states: one vector, words, a score
 //! analyze/porter  analyze   English text to index terms, as Lucene cuts it
 //! bm25  bm25/file           the lexical encoder, and its statistics on disk
 //! postings                  exact search over sparse vectors
 //! evaluate                  nDCG, recall, reciprocal rank
-//! evaluate/{beir, rank}     a judged collection from its folder, and an encoder's answers to it
+//! evaluate/{beir, rank, exact, trec}   a judged collection from its folder, encoders' answers to it, answers as files
 //! ```
 //!
 //! ```
@@ -23,18 +26,29 @@
 //! assert!(query.dot(&documents[0]) > 0.0 && query.dot(&documents[1]) == 0.0);
 //! # Ok::<(), vicino_embed::EncodeError>(())
 //! ```
-#![forbid(unsafe_code)]
+// One file allows it: `bert/gemm.rs`.
+#![deny(unsafe_code)]
 
 pub mod analyze;
+pub mod bert;
 pub mod bm25;
 pub mod dense;
 pub mod encoder;
 pub mod evaluate;
+pub mod model;
 pub mod postings;
+pub mod rerank;
+pub mod sentence;
 pub mod sparse;
+pub mod splade;
 
 pub use bm25::{Bm25, Bm25Params};
 pub use dense::{DenseBatch, MultiVectorBatch};
-pub use encoder::{DenseEncoder, EncodeError, Encoder, MultiVectorEncoder, SparseEncoder, TextKind};
+pub use encoder::{
+    Counts, DenseEncoder, EncodeError, EncodeOptions, Encoder, MultiVectorEncoder, Overlong, SparseEncoder, TextKind,
+};
 pub use postings::Postings;
+pub use rerank::{CrossEncoder, Reranker};
+pub use sentence::{SentenceEncoder, TokenStates};
 pub use sparse::SparseVector;
+pub use splade::Splade;

@@ -5,5 +5,8 @@ mod collections;
 mod encoders;
 mod files;
 mod measures;
+mod parity;
 mod postings;
 mod random;
+mod tiny;
+mod transformer;
