@@ -8,6 +8,8 @@
 //! model/{…}                 a model's folder: settings, tokenizer, weights
 //! bert/{…}                  the transformer's forward pass over packed batches
 //! sentence  splade  rerank  what is made of its states: one vector, words, a score
+//! static_encoder/{…}        the encoder that comes with the crate: a vector for each word piece
+//! distill/{…}               how its table is made of a sentence encoder
 //! analyze/porter  analyze   English text to index terms, as Lucene cuts it
 //! bm25  bm25/file           the lexical encoder, and its statistics on disk
 //! postings                  exact search over sparse vectors
@@ -33,6 +35,7 @@ pub mod analyze;
 pub mod bert;
 pub mod bm25;
 pub mod dense;
+pub mod distill;
 pub mod encoder;
 pub mod evaluate;
 pub mod model;
@@ -41,6 +44,7 @@ pub mod rerank;
 pub mod sentence;
 pub mod sparse;
 pub mod splade;
+pub mod static_encoder;
 
 pub use bm25::{Bm25, Bm25Params};
 pub use dense::{DenseBatch, MultiVectorBatch};
@@ -52,3 +56,9 @@ pub use rerank::{CrossEncoder, Reranker};
 pub use sentence::{SentenceEncoder, TokenStates};
 pub use sparse::SparseVector;
 pub use splade::Splade;
+pub use static_encoder::StaticEncoder;
+
+/// The README's program, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -85,6 +85,22 @@ impl SentenceEncoder {
         tokens.map_err(|message| EncodeError::Tokenizer { text, message })
     }
 
+    /// The tokens that texts are cut into, at the places of their ids.
+    pub(crate) fn vocabulary(&self) -> Vec<String> {
+        self.tokenizer.vocabulary()
+    }
+
+    /// The vector of each token of the vocabulary by itself. `[tokens × dim]`, row-major.
+    pub(crate) fn encode_tokens(&self, options: &EncodeOptions<'_>) -> Result<Vec<f32>, EncodeError> {
+        let tokenize = |token| {
+            let alone = self.tokenizer.alone(token as u32);
+            alone.map_err(|message| EncodeError::Tokenizer { text: token, message })
+        };
+        let count = self.vocabulary().len();
+        let (vectors, _) = batch::run(&*self.body, count, tokenize, options, |computed| self.pooled(computed))?;
+        Ok(vectors.concat())
+    }
+
     /// The vector of each text of a batch.
     fn pooled(&self, Computed { batch, states }: Computed<'_>) -> Vec<Vec<f32>> {
         let dim = self.dim();

@@ -8,7 +8,7 @@ use super::ModelError;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use tokenizers::{Encoding, PostProcessor};
+use tokenizers::{Encoding, PostProcessor, Token};
 
 /// Bytes looked at first for each token wanted; an English word piece has about four.
 const BYTES_PER_TOKEN: usize = 8;
@@ -77,6 +77,20 @@ impl Tokenizer {
             second.truncate(rest, 0, tokenizers::TruncationDirection::Right);
         }
         self.finish(first, Some(second), first_cut || second_cut || total > room)
+    }
+
+    /// Every token, at the place of its id; empty where an id is not used.
+    pub(crate) fn vocabulary(&self) -> Vec<String> {
+        let ids = self.inner.get_vocab(true);
+        let mut tokens = vec![String::new(); ids.values().max().map_or(0, |&id| id as usize + 1)];
+        ids.into_iter().for_each(|(token, id)| tokens[id as usize] = token);
+        tokens
+    }
+
+    /// The token `id` by itself, with special tokens around it.
+    pub(crate) fn alone(&self, id: u32) -> Result<TokenizedText, String> {
+        let token = self.inner.id_to_token(id).unwrap_or_default();
+        self.finish(Encoding::from_tokens(vec![Token::new(id, token, (0, 0))], 0), None, false)
     }
 
     /// The ids of the special tokens around an empty text.

@@ -8,5 +8,6 @@ mod measures;
 mod parity;
 mod postings;
 mod random;
+mod statics;
 mod tiny;
 mod transformer;
