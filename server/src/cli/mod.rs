@@ -11,6 +11,7 @@ use vicino_datasets::{Dataset, Matrix};
 use crate::dto::Distance;
 
 mod demo;
+mod embed;
 mod load;
 mod picture;
 mod recall;
@@ -31,6 +32,7 @@ Examples:
   vicino demo                                  search real data, then serve it
   vicino serve --data ./data                   serve, and keep the data when stopped
   vicino load fashion-mnist-784-euclidean      upload a data set to a running server
+  echo 'a cat on a mat' | vicino embed encode  text to a vector, with the encoder that comes with the program
 
 Environment:
   VICINO_LOG   off, error, warn, info (default), debug or trace; log lines go to stderr";
@@ -43,6 +45,8 @@ enum Command {
     Demo(demo::Demo),
     /// Upload a data set to a running server
     Load(load::Load),
+    /// Texts to vectors: encode, evaluate, distill
+    Embed(embed::Embed),
 }
 
 /// Runs the command line; errors go to stderr.
@@ -52,6 +56,7 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Load(command) => command.run(),
+        Command::Embed(command) => command.run(),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
