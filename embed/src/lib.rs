@@ -15,6 +15,10 @@
 //! postings                  exact search over sparse vectors
 //! evaluate                  nDCG, recall, reciprocal rank
 //! evaluate/{beir, rank, exact, trec}   a judged collection from its folder, encoders' answers to it, answers as files
+//! random                    numbers that a seed brings back
+//! frozen                    vectors computed once and read again
+//! hybrid/…                  dense and sparse search together: fusion, its weight, whether it helps
+//! multivector/…             several vectors per text: their comparison, windows, one vector in their place
 //! ```
 //!
 //! ```
@@ -38,8 +42,12 @@ pub mod dense;
 pub mod distill;
 pub mod encoder;
 pub mod evaluate;
+pub mod frozen;
+pub mod hybrid;
 pub mod model;
+pub mod multivector;
 pub mod postings;
+pub mod random;
 pub mod rerank;
 pub mod sentence;
 pub mod sparse;
