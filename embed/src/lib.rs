@@ -19,6 +19,8 @@
 //! frozen                    vectors computed once and read again
 //! hybrid/…                  dense and sparse search together: fusion, its weight, whether it helps
 //! multivector/…             several vectors per text: their comparison, windows, one vector in their place
+//! capacity/…                how many dimensions, or vectors, keep BM25's ranking
+//! train/…                   heads over frozen vectors: losses, gradients, steps
 //! ```
 //!
 //! ```
@@ -38,6 +40,7 @@
 pub mod analyze;
 pub mod bert;
 pub mod bm25;
+pub mod capacity;
 pub mod dense;
 pub mod distill;
 pub mod encoder;
@@ -52,6 +55,7 @@ pub mod rerank;
 pub mod sentence;
 pub mod sparse;
 pub mod splade;
+pub mod train;
 pub mod static_encoder;
 
 pub use bm25::{Bm25, Bm25Params};
