@@ -50,7 +50,8 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let mut rows = Vec::new();
     if !args.json {
-        println!("symmetric loss, dimension {}, tiles of {} × {0}, one thread", args.dim, args.tile);
+        let (dim, tile) = (args.dim, args.tile);
+        println!("symmetric loss, dimension {dim}, tiles of {tile} × {tile}, one thread");
         println!("| batch | score matrix, MiB | plain: peak, MiB | s | tiled: peak, MiB | s | largest difference |");
         println!("|---|---|---|---|---|---|---|");
     }

@@ -7,6 +7,7 @@
 
 mod gemm;
 
+pub mod adapted;
 pub mod cached;
 pub mod contrastive;
 pub mod distill;

@@ -49,6 +49,15 @@ impl Head {
         Head { form: Form::LowRank { rank }, input: dim, parameters }
     }
 
+    /// A head from what [`parameters`](Self::parameters) gave; `None` if there are not as many as its form has.
+    pub fn from_parameters(form: Form, input: usize, parameters: Vec<f32>) -> Option<Head> {
+        let columns = match form {
+            Form::Linear { output } => output,
+            Form::LowRank { rank } => rank.checked_mul(2)?,
+        };
+        (input.checked_mul(columns)? == parameters.len()).then_some(Head { form, input, parameters })
+    }
+
     /// The form.
     pub fn form(&self) -> Form {
         self.form

@@ -74,13 +74,19 @@ impl Contrastive {
             for (query, row) in (at.query..).zip(scores.chunks_exact_mut(at.documents)) {
                 let chosen = rows[query] as f32;
                 let by_column = columns.get(at.document..).unwrap_or_default();
+                // In f64, as a sure answer's slope is the little that its share lacks of 1.
+                let own = query.checked_sub(at.document).filter(|&place| place < at.documents).map(|place| {
+                    let lacks = |sum: f64| (f64::from(row[place]) - sum).exp_m1();
+                    let slope = lacks(rows[query]) + by_column.get(place).map_or(0.0, |&sum| lacks(sum));
+                    (place, (f64::from(weight) * slope) as f32)
+                });
                 let (both, rest) = row.split_at_mut(by_column.len().min(at.documents));
                 for (score, column) in both.iter_mut().zip(by_column) {
                     *score = weight * (exp(*score - chosen) + exp(*score - *column as f32));
                 }
                 rest.iter_mut().for_each(|score| *score = weight * exp(*score - chosen));
-                if (at.document..at.document + at.documents).contains(&query) {
-                    row[query - at.document] -= if self.symmetric { 2.0 * weight } else { weight };
+                if let Some((place, slope)) = own {
+                    row[place] = slope;
                 }
             }
             let dim = batch.dim;
