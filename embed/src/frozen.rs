@@ -80,6 +80,13 @@ pub fn vectors(
     Ok(vectors)
 }
 
+/// A name for the file of these vectors, different for every model, kind and list of texts.
+pub fn file_name(encoder: &dyn DenseEncoder, texts: &[&str], kind: TextKind) -> String {
+    let Label([(_, model), (_, kind), (_, texts), _, (_, digest)]) = Label::new(encoder, texts, kind);
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || "-_.@".contains(letter) { letter } else { '_' };
+    format!("{}-{kind}-{texts}-{digest}.safetensors", model.chars().map(plain).collect::<String>())
+}
+
 /// What a file's vectors are of: names and values.
 struct Label([(&'static str, String); 5]);
 
@@ -193,6 +200,10 @@ mod tests {
         assert_eq!(get(&letters, &texts, TextKind::Document).unwrap(), made);
         assert_eq!(letters.asked.load(Ordering::Relaxed), asked, "the second time it was read");
 
+        assert_eq!(
+            file_name(&Letters { id: "a/b c", asked: AtomicUsize::new(0) }, &["x"], TextKind::Query),
+            format!("a_b_c-query-1-{:016x}.safetensors", digest(&["x"]))
+        );
         let other = Letters { id: "others", asked: AtomicUsize::new(0) };
         let mut swapped = texts.clone();
         swapped.swap(0, 1);
