@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// Texts encoded between two reports of progress.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 const TENSOR: &str = "vectors";
 
 /// Why vectors are neither read nor made.

@@ -5,8 +5,6 @@
 //! negatives, in tiles whose memory is linear in the batch), its [`prefix`]es, and [`distill`]ation from a teacher's scores.
 //! Every gradient is compared with finite differences in the tests.
 
-mod gemm;
-
 pub mod adapted;
 pub mod cached;
 pub mod contrastive;

@@ -6,8 +6,8 @@
 //! from the whole score matrix, which is the reference; [`tiled`](super::tiled) computes the same in little memory.
 
 use super::Gradients;
-use super::gemm::{View, multiply};
 use super::negatives::Masked;
+use crate::bert::gemm::{View, multiply};
 
 /// What the loss is of.
 #[derive(Debug, Clone, Copy, PartialEq)]

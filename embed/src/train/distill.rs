@@ -5,7 +5,7 @@
 //! takes their slopes to the vectors.
 
 use super::Gradients;
-use super::gemm::{View, multiply};
+use crate::bert::gemm::{View, multiply};
 
 /// The mean squared difference between the student's margins and the teacher's. All lists hold one number for each pair of a
 /// positive and a negative. Returns the loss and its slopes by the student's positive scores; by the negatives' they are the

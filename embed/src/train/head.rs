@@ -1,6 +1,6 @@
 //! What is trained: a map from a frozen vector to another, with its parameters in one list.
 
-use super::gemm::{View, multiply};
+use crate::bert::gemm::{View, multiply};
 use crate::random::Random;
 
 /// A map of rows.

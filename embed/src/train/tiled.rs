@@ -7,7 +7,7 @@
 
 use super::Gradients;
 use super::contrastive::{Batch, Contrastive};
-use super::gemm::{View, multiply};
+use crate::bert::gemm::{View, multiply};
 
 /// Rows and columns of a tile: 4 MiB of scores, which stay in cache.
 pub const DEFAULT_TILE: usize = 1024;
