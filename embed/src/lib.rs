@@ -55,8 +55,8 @@ pub mod rerank;
 pub mod sentence;
 pub mod sparse;
 pub mod splade;
-pub mod train;
 pub mod static_encoder;
+pub mod train;
 
 pub use bm25::{Bm25, Bm25Params};
 pub use dense::{DenseBatch, MultiVectorBatch};
