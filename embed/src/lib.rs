@@ -8,11 +8,22 @@
 //! memory/…  hopfield        key-value memory: product keys, a layer and its training; retrieval by a Hopfield network
 //! sparse  dense             what an encoder returns: checked vectors
 //! encoder                   the traits: texts in, one result per text out
+//! model/{…}                 a model's folder: settings, tokenizer, weights
+//! bert/{…}                  the transformer's forward pass over packed batches
+//! sentence  splade  rerank  what is made of its states: one vector, words, a score
+//! static_encoder/{…}        the encoder that comes with the crate: a vector for each word piece
+//! distill/{…}               how its table is made of a sentence encoder
 //! analyze/porter  analyze   English text to index terms, as Lucene cuts it
 //! bm25  bm25/file           the lexical encoder, and its statistics on disk
 //! postings                  exact search over sparse vectors
 //! evaluate                  nDCG, recall, reciprocal rank
-//! evaluate/{beir, rank}     a judged collection from its folder, and an encoder's answers to it
+//! evaluate/{beir, rank, exact, trec}   a judged collection from its folder, encoders' answers to it, answers as files
+//! random                    numbers that a seed brings back
+//! frozen                    vectors computed once and read again
+//! hybrid/…                  dense and sparse search together: fusion, its weight, whether it helps
+//! multivector/…             several vectors per text: their comparison, windows, one vector in their place
+//! capacity/…                how many dimensions, or vectors, keep BM25's ranking
+//! train/…                   heads over frozen vectors: losses, gradients, steps
 //! ```
 //!
 //! ```
@@ -26,27 +37,45 @@
 //! assert!(query.dot(&documents[0]) > 0.0 && query.dot(&documents[1]) == 0.0);
 //! # Ok::<(), vicino_embed::EncodeError>(())
 //! ```
-// Three places allow it, each with its reason: the calls of loops compiled for richer CPUs, prefetch, the map of a file.
+// Four files allow it, each with its reason: loops compiled for richer CPUs, matrix products, prefetch, the map of a file.
 #![deny(unsafe_code)]
 
 pub mod analyze;
+pub mod bert;
 pub mod bm25;
+pub mod capacity;
 pub mod cpu;
 pub mod dense;
+pub mod distill;
 pub mod encoder;
 pub mod evaluate;
+pub mod frozen;
 pub mod gather;
 pub mod hopfield;
+pub mod hybrid;
 pub mod memory;
+pub mod model;
+pub mod multivector;
 pub mod postings;
 pub mod random;
+pub mod rerank;
+pub mod sentence;
 pub mod sparse;
+pub mod splade;
+pub mod static_encoder;
+pub mod train;
 
 pub use bm25::{Bm25, Bm25Params};
 pub use dense::{DenseBatch, MultiVectorBatch};
-pub use encoder::{DenseEncoder, EncodeError, Encoder, MultiVectorEncoder, SparseEncoder, TextKind};
+pub use encoder::{
+    Counts, DenseEncoder, EncodeError, EncodeOptions, Encoder, MultiVectorEncoder, Overlong, SparseEncoder, TextKind,
+};
 pub use postings::Postings;
+pub use rerank::{CrossEncoder, Reranker};
+pub use sentence::{SentenceEncoder, TokenStates};
 pub use sparse::SparseVector;
+pub use splade::Splade;
+pub use static_encoder::StaticEncoder;
 
 /// The README's program, compiled and run with the documentation's tests.
 #[cfg(doctest)]

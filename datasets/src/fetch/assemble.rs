@@ -90,7 +90,7 @@ pub(super) fn assemble(
             files.iter().try_for_each(|archive| unpack::zip(archive, into))?;
             expect(documents, text::read(into)?.documents.len(), |documents| format!("{documents} documents"))
         }
-        Contents::Model => keep(files, into),
+        Contents::Model => keep(source, files, into),
     }
 }
 
@@ -140,11 +140,15 @@ fn texmex(name: &str, metric: Metric, archive: &Path) -> Result<Dataset, Assembl
     Ok(Dataset::new(name, metric, floats(&train)?, floats(&test)?, Some(truth))?)
 }
 
-/// Keeps the files as they are.
-fn keep(files: &[PathBuf], into: &Path) -> Result<(), AssembleError> {
-    for file in files {
-        let to = into.join(file.file_name().unwrap_or_default());
-        fs::rename(file, &to).map_err(|source| AssembleError::Move { path: to.clone(), source })?;
+/// Keeps the files as they are, in the folders that the package has below its layout's root.
+fn keep(source: &Source, files: &[PathBuf], into: &Path) -> Result<(), AssembleError> {
+    let Layout::Tree(root) = source.layout else {
+        unreachable!("{:?} for a model: the registry's tests rule it out", source.layout)
+    };
+    for (file, path) in source.files.iter().zip(files) {
+        let to = into.join(Path::new(file.path).strip_prefix(root).expect("files below the root, as the tests check"));
+        let moved = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::rename(path, &to));
+        moved.map_err(|source| AssembleError::Move { path: to.clone(), source })?;
     }
     Ok(())
 }

@@ -27,13 +27,13 @@ pub(super) fn verify(files: &[File], paths: &[PathBuf], record: &Path) -> Result
     let mut changed = false;
     for (file, path) in files.iter().zip(paths) {
         let found = sha256(path).map_err(io_error(path, "read"))?;
-        let expected = file.sha256.or_else(|| known.get(file.name()).map(String::as_str)).unwrap_or(&found);
+        let expected = file.sha256.or_else(|| known.get(file.path).map(String::as_str)).unwrap_or(&found);
         if expected != found {
-            let error = SourceError::Checksum { file: file.name().into(), expected: expected.into(), found };
+            let error = SourceError::Checksum { file: file.path.into(), expected: expected.into(), found };
             fs::remove_file(path).map_err(io_error(path, "remove"))?;
             return Err(error);
         }
-        changed |= file.sha256.is_none() && known.insert(file.name().into(), found).is_none();
+        changed |= file.sha256.is_none() && known.insert(file.path.into(), found).is_none();
     }
     Ok(Sums { record: record.into(), known, changed })
 }

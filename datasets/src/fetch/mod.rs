@@ -188,7 +188,7 @@ fn attempt(
 ) -> Result<(), SourceError> {
     let downloads = work.join("downloads");
     fs::create_dir_all(&downloads).map_err(io_error(&downloads, "create"))?;
-    let paths: Vec<PathBuf> = source.files.iter().map(|file| downloads.join(file.name())).collect();
+    let paths: Vec<PathBuf> = source.files.iter().map(|file| downloads.join(file.path)).collect();
     if !paths.iter().all(|path| path.is_file()) {
         match source.origin {
             Origin::BuiltIn => {}

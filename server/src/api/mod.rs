@@ -18,6 +18,7 @@ mod body;
 mod collections;
 mod envelope;
 mod error;
+mod inference;
 mod payload;
 mod points;
 mod query;
@@ -26,6 +27,7 @@ mod service;
 
 pub use body::MAX_BODY_BYTES;
 pub use error::ApiError;
+pub use inference::MODEL;
 
 /// How long a call may take if nothing else is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@ use vicino_index::filter::Filter;
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
+use super::inference;
 use super::select::Selection;
 use super::{change, read};
 use crate::dto::{
@@ -27,7 +28,11 @@ pub(super) async fn upsert(
     Body(request): Body<Upsert>,
 ) -> ApiResult<UpdateResult> {
     let mode = request.update_mode.unwrap_or(UpdateMode::Upsert);
-    let points = points(request)?;
+    let Columns { ids, vectors, payloads } = columns(request)?;
+    let vectors = inference::vectors(vectors).await?;
+    let points = ids.into_iter().zip(vectors).zip(payloads);
+    let points = points.map(|((Id(id), vector), payload)| Point { id, vector, payload: payload.unwrap_or_default() });
+    let points = points.collect();
     let wanted = match mode {
         UpdateMode::Upsert => Change::Upsert(points),
         UpdateMode::InsertOnly => Change::Insert(points),
@@ -133,28 +138,31 @@ pub(super) fn positive(field: &'static str, number: Option<usize>) -> Result<Opt
     }
 }
 
-fn points(request: Upsert) -> Result<Vec<Point>, ApiError> {
+/// Points by column, as many of each.
+struct Columns {
+    ids: Vec<Id>,
+    vectors: Vec<VectorIn>,
+    payloads: Vec<Option<Payload>>,
+}
+
+fn columns(request: Upsert) -> Result<Columns, ApiError> {
     match (request.points, request.batch) {
         (Some(points), None) => {
-            Ok(points.into_iter().map(|given| point(given.id, given.vector, given.payload)).collect())
+            let rows = points.into_iter().map(|point| ((point.id, point.vector), point.payload));
+            let ((ids, vectors), payloads) = rows.unzip();
+            Ok(Columns { ids, vectors, payloads })
         }
-        (None, Some(batch)) => columns(batch),
+        (None, Some(BatchIn { ids, vectors, payloads })) => {
+            let rows = ids.len();
+            let payloads = payloads.unwrap_or_else(|| vec![None; rows]);
+            for (column, found) in [("vectors", vectors.len()), ("payloads", payloads.len())] {
+                if found != rows {
+                    let problem = format!("{rows} ids but {found} {column}");
+                    return Err(ApiError::Validation { field: "batch", problem });
+                }
+            }
+            Ok(Columns { ids, vectors, payloads })
+        }
         _ => Err(ApiError::Format("expected either `points` or `batch`".into())),
     }
-}
-
-fn columns(batch: BatchIn) -> Result<Vec<Point>, ApiError> {
-    let rows = batch.ids.len();
-    let payloads = batch.payloads.unwrap_or_else(|| vec![None; rows]);
-    for (column, found) in [("vectors", batch.vectors.len()), ("payloads", payloads.len())] {
-        if found != rows {
-            return Err(ApiError::Validation { field: "batch", problem: format!("{rows} ids but {found} {column}") });
-        }
-    }
-    let points = batch.ids.into_iter().zip(batch.vectors).zip(payloads);
-    Ok(points.map(|((id, vector), payload)| point(id, vector, payload)).collect())
-}
-
-fn point(Id(id): Id, VectorIn(vector): VectorIn, payload: Option<Payload>) -> Point {
-    Point { id, vector, payload: payload.unwrap_or_default() }
 }

@@ -11,8 +11,8 @@ use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
 use super::points::{DEFAULT_LIMIT, positive};
-use super::read;
 use super::select::{Selection, only_default};
+use super::{inference, read};
 use crate::dto::{FilterIn, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
 use crate::store::Store;
 
@@ -21,7 +21,7 @@ pub(super) async fn query(
     Path(name): Path<String>,
     Body(request): Body<QueryRequest>,
 ) -> ApiResult<QueryAnswer> {
-    let plan = Plan::new(request)?;
+    let plan = Plan::new(request).await?;
     read(store, name, move |collection| plan.run(collection)).await.map(|points| Answer(QueryAnswer { points }))
 }
 
@@ -30,7 +30,10 @@ pub(super) async fn batch(
     Path(name): Path<String>,
     Body(request): Body<QueryBatch>,
 ) -> ApiResult<Vec<QueryAnswer>> {
-    let plans: Vec<Plan> = request.searches.into_iter().map(Plan::new).collect::<Result<_, _>>()?;
+    let mut plans = Vec::with_capacity(request.searches.len());
+    for search in request.searches {
+        plans.push(Plan::new(search).await?);
+    }
     let answers = read(store, name, move |collection| {
         plans.iter().map(|plan| plan.run(collection).map(|points| QueryAnswer { points })).collect()
     });
@@ -42,7 +45,7 @@ pub(super) async fn search(
     Path(name): Path<String>,
     Body(request): Body<SearchRequest>,
 ) -> ApiResult<Vec<ScoredPoint>> {
-    let plan = Plan::new(request.into())?;
+    let plan = Plan::new(request.into()).await?;
     read(store, name, move |collection| plan.run(collection)).await.map(Answer)
 }
 
@@ -59,14 +62,14 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(request: QueryRequest) -> Result<Self, ApiError> {
+    async fn new(request: QueryRequest) -> Result<Self, ApiError> {
         only_default(request.using.as_deref().unwrap_or_default())?;
         if request.query.is_none() && request.score_threshold.is_some() {
             return Err(ApiError::WrongInput("score_threshold without a query: expected `query`".into()));
         }
         let params = request.params.unwrap_or_default();
         Ok(Plan {
-            query: request.query,
+            query: inference::query(request.query).await?,
             limit: positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT),
             offset: request.offset.unwrap_or(0),
             ef: positive("params.hnsw_ef", params.hnsw_ef)?.unwrap_or(SearchParams::DEFAULT_EF),
@@ -82,6 +85,7 @@ impl Plan {
         let (vector, except) = match &self.query {
             None => return Ok(self.in_id_order(collection)),
             Some(QueryIn::Vector(vector)) => (vector, None),
+            Some(QueryIn::Document(_)) => unreachable!("`Plan::new` has put its vector in its place"),
             Some(QueryIn::Point(id)) => {
                 stored = collection.get(*id).ok_or(ApiError::NoPoint(id.0))?.vector();
                 (&stored, Some(*id))

@@ -11,6 +11,7 @@ use vicino_datasets::{Dataset, Matrix};
 use crate::dto::Distance;
 
 mod demo;
+mod embed;
 mod inspect;
 mod load;
 mod picture;
@@ -32,6 +33,7 @@ Examples:
   vicino demo                                  search real data, then serve it
   vicino serve --data ./data                   serve, and keep every change before it is answered
   vicino load fashion-mnist-784-euclidean      upload a data set to a running server
+  echo 'a cat on a mat' | vicino embed encode  text to a vector, with the encoder that comes with the program
 
 Environment:
   VICINO_LOG   off, error, warn, info (default), debug or trace; log lines go to stderr";
@@ -50,6 +52,8 @@ enum Command {
     Verify(inspect::Verify),
     /// Write what can still be had of a damaged data folder to a new one
     Salvage(inspect::Salvage),
+    /// Texts to vectors: encode, evaluate, distill
+    Embed(embed::Embed),
 }
 
 /// Runs the command line; errors go to stderr.
@@ -62,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::Info(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Salvage(command) => command.run(),
+        Command::Embed(command) => command.run(),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

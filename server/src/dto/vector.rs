@@ -6,6 +6,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde::{Deserialize, Serialize};
 use vicino_index::PointId;
 
+use super::Unserved;
+
 /// A point's id: an unsigned integer. Qdrant's other form, a UUID, is refused by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -31,9 +33,52 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
-/// A point's vector: a list of numbers, or `{"": […]}`, which names the default vector.
+/// A text that the server turns into a vector: `{"text": …, "model": …}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The text.
+    pub text: String,
+    /// Which encoder.
+    pub model: String,
+}
+
+/// The fields of a [`Document`] as they come.
+#[derive(Default)]
+struct DocumentParts {
+    text: Option<String>,
+    model: Option<String>,
+}
+
+impl DocumentParts {
+    /// Reads the value of `key`, if it is one of a document's; else false.
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match key {
+            "text" => self.text = Some(map.next_value()?),
+            "model" => self.model = Some(map.next_value()?),
+            "options" => _ = map.next_value::<Unserved>()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The document, or none if there was nothing of one.
+    fn finish<E: Error>(self) -> Result<Option<Document>, E> {
+        match (self.text, self.model) {
+            (None, None) => Ok(None),
+            (Some(text), Some(model)) => Ok(Some(Document { text, model })),
+            _ => Err(E::custom("a text to embed: expected both `text` and `model`")),
+        }
+    }
+}
+
+/// A point's vector: a list of numbers, `{"": […]}`, which names the default vector, or a text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VectorIn(pub Vec<f32>);
+pub enum VectorIn {
+    /// As it is.
+    Numbers(Vec<f32>),
+    /// That of this text.
+    Document(Document),
+}
 
 impl<'de> Deserialize<'de> for VectorIn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -47,24 +92,28 @@ impl<'de> Visitor<'de> for Vectors {
     type Value = VectorIn;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a vector: a list of numbers")
+        f.write_str("a vector: a list of numbers, or {\"text\": …, \"model\": …}")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<VectorIn, A::Error> {
-        coordinates(seq).map(VectorIn)
+        coordinates(seq).map(VectorIn::Numbers)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<VectorIn, A::Error> {
-        let mut vector = None;
+        let (mut vector, mut document) = (None, DocumentParts::default());
         while let Some(name) = map.next_key::<String>()? {
+            if document.take(&name, &mut map)? {
+                continue;
+            }
             if !name.is_empty() {
                 let message = format!(
                     "named vector `{name}`: only the default vector is supported yet, given as a list of numbers"
                 );
                 return Err(A::Error::custom(message));
             }
-            vector = Some(VectorIn(map.next_value()?));
+            vector = Some(map.next_value()?);
         }
+        let vector = document.finish()?.map(VectorIn::Document).or(vector);
         vector.ok_or_else(|| A::Error::custom("no vector given: points without one are not supported yet"))
     }
 }
@@ -77,13 +126,15 @@ fn coordinates<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Vec<f32>, A::Error>
     Ok(vector)
 }
 
-/// What is searched for: a vector, or the vector of a stored point.
+/// What is searched for: a vector, or that of a stored point or of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueryIn {
     /// This vector.
     Vector(Vec<f32>),
     /// The vector of this point, which is not itself an answer.
     Point(PointId),
+    /// The vector of this text.
+    Document(Document),
 }
 
 impl<'de> Deserialize<'de> for QueryIn {
@@ -122,16 +173,20 @@ impl<'de> Visitor<'de> for Queries {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<QueryIn, A::Error> {
-        let mut query = None;
+        let (mut query, mut document) = (None, DocumentParts::default());
         while let Some(kind) = map.next_key::<String>()? {
+            if document.take(&kind, &mut map)? {
+                continue;
+            }
             if kind == "nearest" && !self.nested {
                 query = Some(map.next_value_seed(Queries { nested: true })?);
             } else if map.next_value::<serde_json::Value>()? != serde_json::Value::Null {
                 return Err(A::Error::custom(format!(
-                    "`{kind}` is not supported yet: expected a vector or a point's id"
+                    "`{kind}` is not supported yet: expected a vector, a point's id or a text"
                 )));
             }
         }
+        let query = document.finish()?.map(QueryIn::Document).or(query);
         query.ok_or_else(|| A::Error::custom("an empty query: expected `nearest`"))
     }
 }

@@ -323,3 +323,26 @@ fn filters_choose_what_is_found_counted_changed_and_deleted() {
     assert_eq!(ids(&found), [60, 2]);
     assert_eq!(client.ok("POST", "/collections/c/points/count", json!({})), json!({"count": 6}));
 }
+
+#[test]
+fn texts_are_embedded_where_vectors_are_wanted() {
+    let client = Client::with_collection(256, "Cosine");
+    let text = |text: &str| json!({"text": text, "model": "static"});
+    let points = json!({"points": [
+        {"id": 1, "vector": text("The cat sleeps on the sofa."), "payload": {"of": "cats"}},
+        {"id": 2, "vector": {"": text("Interest rates rose again, the central bank said.")}},
+    ]});
+    client.ok("PUT", "/collections/c/points?wait=true", points);
+    let batch =
+        json!({"batch": {"ids": [3, 4], "vectors": [text("A recipe for bread with yeast and flour"), vec![0.5; 256]]}});
+    client.ok("PUT", "/collections/c/points?wait=true", batch);
+    for (asked, nearest) in [("kitten on a couch", 1), ("inflation and the economy", 2), ("how to bake a loaf", 3)] {
+        for body in [json!({"query": text(asked), "limit": 1}), json!({"query": {"nearest": text(asked)}, "limit": 1})]
+        {
+            assert_eq!(ids(&query(&client, body)), [nearest], "{asked}");
+        }
+    }
+    let searches = json!({"searches": [{"query": text("pets"), "limit": 1}, {"query": 4, "limit": 1}]});
+    let answers = client.ok("POST", "/collections/c/points/query/batch", searches);
+    assert_eq!(ids(&answers[0]["points"]), [1]);
+}

@@ -1,0 +1,82 @@
+"""Reference vectors of all-MiniLM-L6-v2, by sentence-transformers on the CPU, for `embed/tests/it/parity.rs`.
+
+    pip install sentence-transformers
+    apt-get download wordnet-base && dpkg-deb -x wordnet-base_*.deb wordnet
+    python minilm.py MODEL_FOLDER wordnet/usr/share/wordnet ../data/minilm.safetensors [minilm.onnx]
+
+200 texts of about 1 to 510 tokens, made of WordNet 3.0 glosses (its licence allows it); vectors as f16, which changes
+their cosine by less than 1e-7. The fourth argument exports the body as ONNX, for `embed/benches/rivals.py`.
+"""
+
+import sys
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from sentence_transformers import SentenceTransformer
+
+model_folder, wordnet, out, *onnx = sys.argv[1:]
+COUNT, LONGEST = 200, 510
+
+model = SentenceTransformer(model_folder, device="cpu")
+model.max_seq_length = 512
+
+glosses = []
+for part in ("noun", "verb", "adj", "adv"):
+    with open(f"{wordnet}/data.{part}", encoding="utf8") as lines:
+        glosses += [line.split(" | ", 1)[1].strip() for line in lines if not line.startswith("  ")]
+order = np.random.default_rng(1).permutation(len(glosses))
+words = " ".join(glosses[i] for i in order[:20_000]).split()
+
+
+def tokens(text):
+    return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+texts, at = [], 0
+for i in range(COUNT):
+    want = 1 + i * (LONGEST - 1) // (COUNT - 1)
+    take = max(1, int(want * 0.6))
+    while take < want and tokens(" ".join(words[at : at + take + 1])) <= want:
+        take += 1
+    while take > 1 and tokens(" ".join(words[at : at + take])) > want:
+        take -= 1
+    texts.append(" ".join(words[at : at + take]))
+    at += take
+# What English glosses lack.
+texts[3], texts[7], texts[11] = "Café Ångström, naïve façade – 3.5 µm", "北京 and 東京!", "😀 \u200b tabs\tand\nlines"
+
+with torch.inference_mode():
+    vectors = model.encode(texts, batch_size=8, normalize_embeddings=True, convert_to_numpy=True)
+save_file(
+    {
+        "vectors": vectors.astype(np.float16),
+        "texts": np.frombuffer("\0".join(texts).encode(), np.uint8),
+    },
+    out,
+)
+print(vectors.shape, "longest", max(map(tokens, texts)), "tokens; sentence-transformers on torch", torch.__version__)
+
+if onnx:
+
+    class Body(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = model[0].auto_model.eval()
+
+        def forward(self, input_ids, attention_mask, token_type_ids):
+            return self.body(
+                input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
+            ).last_hidden_state
+
+    example = model.tokenizer(["one two", "three"], padding=True, return_tensors="pt")
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    torch.onnx.export(
+        Body(),
+        tuple(example[name] for name in names),
+        onnx[0],
+        input_names=names,
+        output_names=["last_hidden_state"],
+        dynamic_axes={name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]},
+        dynamo=False,
+    )

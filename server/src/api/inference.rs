@@ -1,0 +1,58 @@
+//! Texts to vectors, where a request gives texts.
+//!
+//! The encoder that comes with the program answers to [`MODEL`] and to its full name, which says what it was made of.
+
+use vicino_embed::{DenseEncoder, Encoder, StaticEncoder, TextKind};
+
+use super::blocking;
+use super::error::ApiError;
+use crate::dto::{Document, QueryIn, VectorIn};
+
+/// What requests call the encoder.
+pub const MODEL: &str = "static";
+
+/// The vectors of points, those of texts computed.
+pub(super) async fn vectors(given: Vec<VectorIn>) -> Result<Vec<Vec<f32>>, ApiError> {
+    let (mut vectors, mut documents, mut places) = (Vec::with_capacity(given.len()), Vec::new(), Vec::new());
+    for vector in given {
+        match vector {
+            VectorIn::Numbers(numbers) => vectors.push(numbers),
+            VectorIn::Document(document) => {
+                places.push(vectors.len());
+                documents.push(document);
+                vectors.push(Vec::new());
+            }
+        }
+    }
+    for (place, vector) in places.into_iter().zip(embed(documents, TextKind::Document).await?) {
+        vectors[place] = vector;
+    }
+    Ok(vectors)
+}
+
+/// `query`, with a text replaced by its vector.
+pub(super) async fn query(query: Option<QueryIn>) -> Result<Option<QueryIn>, ApiError> {
+    let Some(QueryIn::Document(document)) = query else { return Ok(query) };
+    Ok(embed(vec![document], TextKind::Query).await?.pop().map(QueryIn::Vector))
+}
+
+async fn embed(documents: Vec<Document>, kind: TextKind) -> Result<Vec<Vec<f32>>, ApiError> {
+    if documents.is_empty() {
+        return Ok(Vec::new());
+    }
+    blocking(move || {
+        let encoder = StaticEncoder::builtin();
+        let unknown = |document: &&Document| document.model != MODEL && document.model != encoder.model_id();
+        if let Some(Document { model, .. }) = documents.iter().find(unknown) {
+            let full = encoder.model_id();
+            return Err(ApiError::WrongInput(format!(
+                "model `{model}`: expected `{MODEL}` or its full name, `{full}`"
+            )));
+        }
+        let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+        let vectors =
+            DenseEncoder::encode(encoder, &texts, kind).map_err(|error| ApiError::WrongInput(error.to_string()))?;
+        Ok((0..vectors.len()).map(|row| vectors.row(row).to_vec()).collect())
+    })
+    .await
+}
