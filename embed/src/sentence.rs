@@ -29,7 +29,7 @@ pub struct TokenStates {
 }
 
 impl SentenceEncoder {
-    /// Reads the model in `folder`, a path or a name that [`locate`](crate::model::locate) knows. About a tenth of a second
+    /// Reads the model in `folder`, a path or a name that [`locate`](crate::model::locate()) knows. About a tenth of a second
     /// for 90 MB of weights.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let config = ModelConfig::open(folder)?;

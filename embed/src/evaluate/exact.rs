@@ -9,6 +9,9 @@ use crate::encoder::{Counts, DenseEncoder, EncodeError, EncodeOptions, MultiVect
 /// Texts encoded at once.
 const BATCH: usize = 1024;
 
+/// Queries compared with all documents in one product.
+const QUERIES: usize = 64;
+
 /// Ranks all of `collection` by the inner product of unit vectors: [`DEPTH`] documents for each query, and what the encoder
 /// looked at. `progress` hears of texts done and their number, documents and queries together.
 pub fn rank_dense(
@@ -28,10 +31,10 @@ pub fn rank_dense(
     let (documents, queries, counts) = encode_all(collection, progress, encode)?;
     let (documents, queries) = (documents.concat(), queries.concat());
     let (documents, dim) = (View::rows(&documents, encoder.dim()), encoder.dim());
-    let mut scores = vec![0.0; collection.corpus.len()];
-    let answers = queries.chunks_exact(dim).map(|query| {
-        multiply(View::rows(query, dim), documents.transposed(), &mut scores, collection.corpus.len(), false);
-        scores.clone()
+    let answers = queries.chunks(QUERIES * dim).flat_map(|queries| {
+        let mut scores = vec![0.0; queries.len() / dim * collection.corpus.len()];
+        multiply(View::rows(queries, dim), documents.transposed(), &mut scores, collection.corpus.len(), false);
+        scores.chunks(collection.corpus.len()).map(<[f32]>::to_vec).collect::<Vec<_>>()
     });
     Ok((run(collection, same_id, answers), counts))
 }
