@@ -84,7 +84,7 @@ impl Salvage {
 
 impl Info {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        each(self.data, |home| {
+        each(&self.data, |home| {
             let inspection = inspect(&RealFs, home)?;
             let Inspection { schema, rows, operation, checkpoint, files, .. } = &inspection;
             println!("{}", summary(&inspection));
@@ -100,7 +100,7 @@ impl Info {
 
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        each(self.data, |home| {
+        each(&self.data, |home| {
             let (inspection, report) = verify(&RealFs, home)?;
             println!("{}", summary(&inspection));
             println!(
@@ -118,9 +118,9 @@ fn summary(Inspection { points, log: Recovery { groups, changes, torn_bytes }, .
 }
 
 /// Looks at every collection; goes on past those that are damaged.
-fn each(data: PathBuf, look: impl Fn(&std::path::Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn each(data: &std::path::Path, look: impl Fn(&std::path::Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut damaged = 0;
-    for (name, home) in store::homes(&data)? {
+    for (name, home) in store::homes(data)? {
         println!("{name}");
         if let Err(error) = look(&home) {
             println!("  damaged: {error:#}");
