@@ -42,7 +42,7 @@ pub use params::{QuantizedParams, QuantizedSearch, QuantizedStats, Unsupported};
 /// Neighbours of a node: as many as are scored together.
 const DEGREE: usize = crate::distance::fastscan::LANES;
 
-/// Candidates scored at the end of a walk: of sixteen, the last eight were hardly ever a result.
+/// Candidates scored at the end of a walk: late in it, a node is worth little more than its own distance, and that costs few lines.
 const RESCORED: usize = 8;
 
 /// Walks that go on side by side in a batch.

@@ -1,3 +1,5 @@
+//! What only the inside shows: the bytes of a row, and walks that find too little.
+
 use super::*;
 use crate::bytes::Array;
 use crate::metric::ElementType;

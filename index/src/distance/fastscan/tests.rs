@@ -1,3 +1,5 @@
+//! Every instruction set beside the scalar twin, and the tables beside plain sums.
+
 use super::super::isa::Isa;
 use super::super::simd::{Simd, Task, dispatch};
 use super::*;
