@@ -14,8 +14,8 @@ use crate::params::Params;
 struct Build {
     /// How full vectors are kept: `f16` unless said otherwise.
     element: Option<String>,
-    m: Option<usize>,
-    ef_construction: Option<usize>,
+    partitions: Option<usize>,
+    candidates: Option<usize>,
     refine_hops: Option<usize>,
     entries: Option<usize>,
     seed: Option<u64>,
@@ -41,8 +41,8 @@ impl Engine for Quantized {
         let spec = VectorSpec::new(train.dim, metric, element)?;
         let default = QuantizedParams::default();
         let params = QuantizedParams {
-            m: build.m.unwrap_or(default.m),
-            ef_construction: build.ef_construction.unwrap_or(default.ef_construction),
+            partitions: build.partitions.unwrap_or(default.partitions),
+            candidates: build.candidates.unwrap_or(default.candidates),
             refine_hops: build.refine_hops.unwrap_or(default.refine_hops),
             entries: build.entries.unwrap_or(default.entries),
             seed: build.seed.unwrap_or(default.seed),

@@ -24,6 +24,7 @@ pub(crate) mod simd;
 mod simsimd;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tile;
 mod view;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -6,6 +6,7 @@
 
 use super::fastscan::{Block, LANES, Table};
 use super::isa::Isa;
+use super::tile::SIDE;
 
 /// What a walk over coded rows needs of an instruction set.
 pub(crate) trait Simd: Copy {
@@ -29,6 +30,8 @@ pub(crate) trait Simd: Copy {
     fn least(self, values: &[f32]) -> usize;
     /// `Σ code · query`, exactly. Both are of one length, a multiple of 64.
     fn product(self, code: &[u8], query: &[i8]) -> i32;
+    /// `[i][j]` = the product of row `j` of `rows` with row `i` of `strip`. Both are four rows of one length, a multiple of 64.
+    fn products(self, rows: &[u8], strip: &[i8]) -> [[i32; SIDE]; SIDE];
     /// Look-up entries of four groups: see [`Table`].
     fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]);
 }

@@ -195,7 +195,7 @@ fn find_copy<T: Component>(space: DenseView<'_, T>, slot: u32, candidates: &[Can
 }
 
 /// For each row from `first` on that is a copy of an earlier one of them: that earlier one.
-fn first_copies<T: Component>(space: DenseView<'_, T>, first: u32) -> BTreeMap<u32, u32> {
+pub(super) fn first_copies<T: Component>(space: DenseView<'_, T>, first: u32) -> BTreeMap<u32, u32> {
     let mut hashes: Vec<(u32, u32)> = (first..space.rows.len() as u32)
         .into_par_iter()
         .map(|slot| (crc32c::crc32c(bytemuck::cast_slice(space.row(slot))), slot))

@@ -17,6 +17,7 @@ use crate::vectors::dense::DenseView;
 use super::Graph;
 use super::build::{TASK_ROWS, Workers};
 use super::select::{Chosen, Selection};
+use super::tour::tour;
 
 /// Names candidates for each of a few nodes, with the buffers of a task; the lists come empty.
 pub(crate) trait Candidates<B>: Fn(&[u32], &mut B, &mut [Vec<u32>]) + Sync {}
@@ -42,11 +43,10 @@ impl Graph {
         progress: &(dyn Fn(usize) + Sync),
     ) {
         let links = self.links.view();
-        let nodes = links.nodes() as u32;
         let linked = |node: u32| !links.list(node, 0).is_empty();
         let done = AtomicUsize::new(0);
-        let all: Vec<u32> = (0..nodes).collect();
-        let chosen: Vec<Chosen> = all
+        let order = tour(links);
+        let chosen: Vec<Chosen> = order
             .par_chunks(TASK_ROWS)
             .map_init(Task::<B>::default, |task, nodes| {
                 let count = done.fetch_add(nodes.len(), Ordering::Relaxed);
@@ -68,18 +68,31 @@ impl Graph {
             })
             .flatten_iter()
             .collect();
-        let mut reverse: Vec<(u32, Candidate)> = (0..nodes)
-            .zip(&chosen)
-            .flat_map(|(node, chosen)| {
+        self.settle(space, params, &order, &chosen);
+    }
+
+    /// Writes the links `chosen` for the nodes of `order`, offered to those they lead to, with the links they had; lists are filled.
+    pub(super) fn settle<T: Component>(
+        &mut self,
+        space: DenseView<'_, T>,
+        params: &HnswParams,
+        order: &[u32],
+        chosen: &[Chosen],
+    ) {
+        let links = self.links.view();
+        let mut reverse: Vec<(u32, Candidate)> = order
+            .iter()
+            .zip(chosen)
+            .flat_map(|(&node, chosen)| {
                 chosen.links.iter().map(move |link| (link.slot(), Candidate::new(link.distance(), node)))
             })
             .collect();
         reverse.par_sort_unstable();
-        let remade: Vec<Chosen> = (0..nodes)
-            .into_par_iter()
+        let remade: Vec<Chosen> = order
+            .par_iter()
+            .zip(chosen)
             .with_min_len(TASK_ROWS)
-            .map_init(Task::<B>::default, |task, node| {
-                let own = &chosen[node as usize];
+            .map_init(Task::<()>::default, |task, (&node, own)| {
                 task.slots.clear();
                 task.slots.extend(own.links.iter().map(|link| link.slot()));
                 let back = reverse.partition_point(|link| link.0 < node);
@@ -89,7 +102,7 @@ impl Graph {
                 task.selection.choose(space, task.sorted.iter().copied(), params.m0, params.m0)
             })
             .collect();
-        for (node, chosen) in (0..nodes).zip(&remade) {
+        for (&node, chosen) in order.iter().zip(&remade) {
             if !chosen.links.is_empty() {
                 self.write(node, 0, chosen);
             }

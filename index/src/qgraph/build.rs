@@ -1,18 +1,22 @@
 //! From rows to a quantized graph.
 //!
-//! A graph over bytes is grown with a narrow beam ([`Graph::extend`]), its rows are written, and then every node's links are chosen
-//! again from what a wide walk over those rows meets: a walk on one-bit codes costs a fraction of a beam on vectors, so that is where the
-//! candidates come from ([`Graph::refine`]). The rows are written once more. Every step gives the same result on any number of threads.
+//! A graph over bytes is made of comparisons within leaves ([`Graph::grow`]), its rows are written, and then every node's links are
+//! chosen again from what a walk over those rows meets ([`Graph::refine`]): leaves know a row's surroundings, walks the ways to them.
+//! The rows are written once more. Every step gives the same result on any number of threads.
+//!
+//! Beside the index itself a build takes memory for one byte per coordinate, two per coordinate after rotation, and eight per
+//! candidate of each row.
 
 use half::f16;
 use rayon::prelude::*;
 
 use crate::bytes::Array;
-use crate::distance::fastscan::{LANES, Units};
+use crate::distance::fastscan::{LANES, Units, pack};
 use crate::distance::simd::{Simd, Task, dispatch};
 use crate::graph::Graph;
 use crate::graph::level::mix;
 use crate::graph::links::{Links, LinksView};
+use crate::graph::tour::tour;
 use crate::ids::Slot;
 use crate::metric::{ElementType, Metric};
 use crate::params::BuildOptions;
@@ -28,11 +32,9 @@ use crate::vectors::dense::{Dense, Vectors};
 use super::entry::Entries;
 use super::layout::{Layout, RowMut};
 use super::params::{QuantizedParams, Unsupported};
+use super::rotated::Rotated;
 use super::walk::{Batch, Field, Limits, Walk};
 use super::{DEGREE, QuantizedGraph, WIDTH, isa};
-
-/// Candidates that links are chosen from: the nearest of those a walk expanded.
-const CANDIDATES: usize = 300;
 
 impl QuantizedGraph {
     /// An index of `rows`, built in parallel; the same rows, parameters and seed give the same bytes on any number of threads.
@@ -59,12 +61,13 @@ impl QuantizedGraph {
         let rotation = Rotation::new(dim, params.seed);
         let layout = Layout::new(dim, rotation.out_dim());
         let mean = mean_of(&vectors, dim);
+        let radius = radius_of(&vectors, mean.as_slice());
         let mut index = QuantizedGraph {
             params,
             spec,
             scale,
             layout,
-            units: Units::of(radius_of(&vectors, mean.as_slice())),
+            units: Units::of(radius),
             mean,
             rotation,
             rows: Array::default(),
@@ -78,9 +81,10 @@ impl QuantizedGraph {
                 progress(done, nodes);
             }
         };
+        let rotated = Rotated::new(&index.rotation, index.mean.as_slice(), radius, index.vectors());
         match scale {
-            Scale::Whole => index.link(&index.bytes::<u8>(1.0), &report),
-            Scale::Own => index.link(&index.bytes::<i8>(127.0 / index.largest()), &report),
+            Scale::Whole => index.link(&index.bytes::<u8>(1.0), &rotated, &report),
+            Scale::Own => index.link(&index.bytes::<i8>(127.0 / index.largest()), &rotated, &report),
         }
         if scale == Scale::Whole {
             index.full = None;
@@ -119,24 +123,25 @@ impl QuantizedGraph {
     }
 
     /// Grows the graph over `dense`, and writes rows along it.
-    fn link<T: Component>(&mut self, dense: &Dense<T>, report: &(dyn Fn(usize) + Sync)) {
+    fn link<T: Component>(&mut self, dense: &Dense<T>, rotated: &Rotated, report: &(dyn Fn(usize) + Sync)) {
         let (params, nodes) = (self.params.graph(), self.len());
         let mut graph = Graph { links: Links::new(params.m, params.m0), entry: None, unproven: 0 };
         graph.links.reserve(nodes);
-        graph.extend(dense.view(), &params, &|done| report(done / 2));
-        self.write(graph.links.view(), graph.entry);
+        graph.grow(isa(), dense.view(), &params, self.params.leaves(), &|done| report(done / 2));
+        self.write_vectors();
+        self.write_links(rotated, graph.links.view(), graph.entry);
         let candidates =
             |nodes: &[u32], walks: &mut [Walk; WIDTH], out: &mut [Vec<u32>]| self.surroundings(nodes, walks, out);
         graph.refine(dense.view(), &params, &candidates, &|done| report(nodes / 2 + done / 2));
-        self.write(graph.links.view(), graph.entry);
+        self.write_links(rotated, graph.links.view(), graph.entry);
         self.twins = std::mem::take(&mut graph.links.twins);
     }
 
     /// The nodes that walks towards each of `nodes` expand.
     fn surroundings(&self, nodes: &[u32], walks: &mut [Walk; WIDTH], out: &mut [Vec<u32>]) {
         let limits = Limits {
-            k: CANDIDATES,
-            keep: CANDIDATES,
+            k: self.params.refine_hops,
+            keep: self.params.refine_hops,
             slack: f32::INFINITY,
             max_hops: self.params.refine_hops,
             rescored: 0,
@@ -147,19 +152,31 @@ impl QuantizedGraph {
         dispatch(isa(), Batch { field, limits, queries, query, accept: |_| true, done, walks });
     }
 
-    /// Writes the row of every node, and the entries.
-    fn write(&mut self, links: LinksView<'_>, entry: Option<u32>) {
+    /// Writes the bytes of every vector into its row.
+    fn write_vectors(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         let tasks = rows.as_mut_slice().par_chunks_mut(self.layout.stride).enumerate();
-        tasks.for_each_init(Buffers::default, |buffers, (node, bytes)| {
-            dispatch(isa(), Write { index: self, links, node: node as u32, bytes, buffers });
+        let (scale, metric, layout) = (self.scale, self.spec.metric(), self.layout);
+        tasks.for_each_init(Vec::new, |vector, (node, bytes)| {
+            self.vectors().decode(Slot(node as u32), vector);
+            dispatch(isa(), Encode { scale, metric, vector, row: RowMut { bytes, layout } });
         });
         self.rows = rows;
-        let slots = self.entry_slots(links, entry);
-        let mut vector = Vec::new();
-        self.entries = Entries::new(&slots, self.rotation.out_dim(), self.spec.metric(), self.units, |slot, out| {
-            self.rotated(slot, &mut vector, out);
+    }
+
+    /// Writes every node's neighbours and their codes into its row, and the entries.
+    fn write_links(&mut self, rotated: &Rotated, links: LinksView<'_>, entry: Option<u32>) {
+        let (layout, metric, units) = (self.layout, self.spec.metric(), self.units);
+        let mut rows: Vec<_> = self.rows.as_mut_slice().chunks_mut(layout.stride).map(Some).collect();
+        let mut tasks: Vec<_> = tour(links).into_iter().map(|node| (node, rows[node as usize].take())).collect();
+        let room = || neighbor::bits(rotated.dim());
+        tasks.par_iter_mut().for_each_init(room, |bits, (node, bytes)| {
+            let row = RowMut { bytes: bytes.take().expect("a tour comes to each node once"), layout };
+            let links = links.list(*node, 0);
+            dispatch(isa(), Write { rotated, links, node: *node, metric, units, row, bits });
         });
+        let slots = self.entry_slots(links, entry);
+        self.entries = Entries::new(&slots, rotated, metric, units);
     }
 
     /// The graph's own entry and nodes drawn at random, in order.
@@ -172,49 +189,56 @@ impl QuantizedGraph {
         drawn.sort_unstable();
         entry.into_iter().chain(drawn).collect()
     }
+}
 
-    /// The rotated vector of a row, relative to the mean.
+/// Writes one vector's bytes.
+struct Encode<'a> {
+    scale: Scale,
+    metric: Metric,
+    vector: &'a [f32],
+    row: RowMut<'a>,
+}
+
+impl Task for Encode<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn rotated(&self, slot: u32, vector: &mut Vec<f32>, out: &mut Vec<f32>) {
-        self.vectors().decode(Slot(slot), vector);
-        self.rotation.rotate(vector.iter().zip(self.mean.as_slice()).map(|(x, mean)| x - mean), out);
+    fn run<S: Simd>(mut self, _: S) {
+        let terms = self.scale.encode(self.vector, self.metric, self.row.vector());
+        self.row.set_terms(terms);
     }
 }
 
-#[derive(Default)]
-struct Buffers {
-    vector: Vec<f32>,
-    node: Vec<f32>,
-    neighbor: Vec<f32>,
-}
-
-/// Writes one row.
+/// Writes one node's neighbours and their codes.
 struct Write<'a> {
-    index: &'a QuantizedGraph,
-    links: LinksView<'a>,
+    rotated: &'a Rotated,
+    links: &'a [u32],
     node: u32,
-    bytes: &'a mut [u8],
-    buffers: &'a mut Buffers,
+    metric: Metric,
+    units: Units,
+    row: RowMut<'a>,
+    bits: &'a mut [[u16; LANES]],
 }
 
 impl Task for Write<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let Write { index, links, node, bytes, buffers: Buffers { vector, node: center, neighbor } } = self;
-        let mut row = RowMut { bytes, layout: index.layout };
-        index.rotated(node, vector, center);
-        let terms = index.scale.encode(vector, index.spec.metric(), row.vector());
-        row.set_terms(terms);
+    fn run<S: Simd>(self, simd: S) {
+        let Write { rotated, links, node, metric, units, mut row, bits } = self;
         let (mut slots, mut add, mut rescale) = ([node; LANES], [f16::INFINITY; LANES], [f16::ZERO; LANES]);
-        let codes = row.codes();
-        codes.fill(0);
-        for (lane, &slot) in links.list(node, 0).iter().enumerate().take(DEGREE) {
-            index.rotated(slot, vector, neighbor);
-            let factors = neighbor::encode(codes, lane, center, neighbor, index.spec.metric(), index.units);
+        let center = rotated.row(node);
+        for (lane, &slot) in links.iter().enumerate().take(DEGREE) {
+            if let Some(&next) = links.get(lane + 1) {
+                rotated.prefetch(next);
+            }
+            let factors =
+                neighbor::encode(simd, (&mut *bits, lane), center, rotated.row(slot), rotated.step(), metric, units);
             (slots[lane], add[lane], rescale[lane]) = (slot, factors.add, factors.rescale);
         }
+        // What an earlier node left there is no code of this one.
+        bits.iter_mut().for_each(|bits| bits[links.len().min(LANES)..].fill(0));
+        pack(bits, row.codes());
         row.set_neighbors(&slots, &add, &rescale);
     }
 }
@@ -229,15 +253,23 @@ fn scale_of(vectors: &Vectors) -> Scale {
 }
 
 fn mean_of(vectors: &Vectors, dim: usize) -> Array<f32> {
-    let (mut sums, mut vector) = (vec![0.0_f64; dim], Vec::new());
-    for slot in 0..vectors.len() {
-        vectors.decode(Slot(slot as u32), &mut vector);
-        sums.iter_mut().zip(&vector).for_each(|(sum, &x)| *sum += f64::from(x));
-    }
+    // Sums of fixed parts, added in order: the same on any number of threads.
+    const PART: usize = 1024;
+    let part = |part: usize| {
+        let (mut sums, mut vector) = (vec![0.0_f64; dim], Vec::new());
+        for slot in part * PART..vectors.len().min((part + 1) * PART) {
+            vectors.decode(Slot(slot as u32), &mut vector);
+            sums.iter_mut().zip(&vector).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        sums
+    };
+    let parts: Vec<Vec<f64>> = (0..vectors.len().div_ceil(PART)).into_par_iter().map(part).collect();
     let mut mean = Array::default();
     mean.resize(dim);
     let count = vectors.len().max(1) as f64;
-    mean.as_mut_slice().iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / count) as f32);
+    for (i, mean) in mean.as_mut_slice().iter_mut().enumerate() {
+        *mean = (parts.iter().map(|sums| sums[i]).sum::<f64>() / count) as f32;
+    }
     mean
 }
 

@@ -6,10 +6,13 @@
 use half::f16;
 
 use crate::bytes::Array;
-use crate::distance::fastscan::{Block, LANES, Table, Units, code_bytes};
+use crate::distance::fastscan::scalar::Scalar;
+use crate::distance::fastscan::{Block, LANES, Table, Units, code_bytes, pack};
 use crate::distance::simd::Simd;
 use crate::metric::Metric;
 use crate::quant::neighbor;
+
+use super::rotated::Rotated;
 
 /// Nodes walks may begin at, with their codes.
 #[derive(Debug, Clone, Default)]
@@ -31,17 +34,11 @@ pub(super) const fn block_bytes(dim: usize) -> usize {
 }
 
 impl Entries {
-    /// Of the nodes `slots`, whose rotated vectors relative to the mean `rotated` writes.
-    pub(super) fn new(
-        slots: &[u32],
-        dim: usize,
-        metric: Metric,
-        units: Units,
-        mut rotated: impl FnMut(u32, &mut Vec<f32>),
-    ) -> Self {
+    /// Of the nodes `slots`.
+    pub(super) fn new(slots: &[u32], rotated: &Rotated, metric: Metric, units: Units) -> Self {
         let mut entries = Entries::default();
-        let mean = vec![0.0; dim];
-        let mut vector = Vec::new();
+        let dim = rotated.dim();
+        let (mean, mut bits) = (vec![0; dim], neighbor::bits(dim));
         for block in slots.chunks(LANES) {
             let padded: [u32; LANES] = std::array::from_fn(|lane| block[lane.min(block.len() - 1)]);
             let (mut add, mut rescale) = ([f16::ZERO; LANES], [f16::ZERO; LANES]);
@@ -49,10 +46,18 @@ impl Entries {
             entries.blocks.resize(at + block_bytes(dim));
             let (factors, codes) = entries.blocks.as_mut_slice()[at..].split_at_mut(2 * HALF_BYTES);
             for (lane, &slot) in padded.iter().enumerate() {
-                rotated(slot, &mut vector);
-                let code = neighbor::encode(codes, lane, &mean, &vector, metric, units);
+                let code = neighbor::encode(
+                    Scalar,
+                    (&mut bits, lane),
+                    &mean,
+                    rotated.row(slot),
+                    rotated.step(),
+                    metric,
+                    units,
+                );
                 (add[lane], rescale[lane]) = (code.add, code.rescale);
             }
+            pack(&bits, codes);
             factors[..HALF_BYTES].copy_from_slice(bytemuck::cast_slice(&add));
             factors[HALF_BYTES..].copy_from_slice(bytemuck::cast_slice(&rescale));
             let known = entries.slots.len();

@@ -11,6 +11,7 @@ mod entry;
 mod frontier;
 mod layout;
 mod params;
+mod rotated;
 mod save;
 #[cfg(test)]
 mod tests;

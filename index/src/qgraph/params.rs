@@ -1,15 +1,16 @@
 //! What a caller chooses: how a quantized graph is built, and how far a search looks.
 
+use crate::graph::leaves::Leaves;
 use crate::metric::{ElementType, Metric};
 use crate::params::{HnswParams, ParamsError, check};
 
 /// How a [`QuantizedGraph`](super::QuantizedGraph) is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct QuantizedParams {
-    /// Links a node makes in the first graph; the final one has up to 32.
-    pub m: usize,
-    /// Beam width of the first graph.
-    pub ef_construction: usize,
+    /// Partitions in whose leaves rows are compared for the first graph.
+    pub partitions: usize,
+    /// Nearest rows kept of each row, from which the first graph's links are chosen.
+    pub candidates: usize,
     /// Nodes expanded around each row when its links are chosen again.
     pub refine_hops: usize,
     /// Nodes that walks may begin at.
@@ -19,41 +20,43 @@ pub struct QuantizedParams {
 }
 
 impl QuantizedParams {
-    /// The default `m`.
-    pub const DEFAULT_M: usize = 16;
-    /// The default `ef_construction`: the second pass makes up for a narrow first one.
-    pub const DEFAULT_EF_CONSTRUCTION: usize = 64;
+    /// The default `partitions`.
+    pub const DEFAULT_PARTITIONS: usize = 10;
+    /// The default `candidates`.
+    pub const DEFAULT_CANDIDATES: usize = 64;
     /// The default `refine_hops`.
-    pub const DEFAULT_REFINE_HOPS: usize = 160;
+    pub const DEFAULT_REFINE_HOPS: usize = 64;
     /// The default `entries`.
     pub const DEFAULT_ENTRIES: usize = 256;
 
-    pub(super) fn validate(&self) -> Result<HnswParams, ParamsError> {
-        check("m", self.m, 2, super::DEGREE)?;
-        let graph = self.graph();
-        graph.validate()?;
+    pub(super) fn validate(&self) -> Result<(), ParamsError> {
+        check("partitions", self.partitions, 1, 1 << 10)?;
+        check("candidates", self.candidates, 1, 1 << 10)?;
         check("refine_hops", self.refine_hops, 1, 1 << 16)?;
-        check("entries", self.entries, 1, 1 << 16)?;
-        Ok(graph)
+        check("entries", self.entries, 1, 1 << 16)
     }
 
-    /// The first graph's parameters.
+    /// How nodes are linked.
     pub(super) fn graph(&self) -> HnswParams {
         HnswParams {
-            m: self.m,
+            m: super::DEGREE / 2,
             m0: super::DEGREE,
-            ef_construction: self.ef_construction,
+            ef_construction: self.candidates,
             keep_pruned: true,
             seed: self.seed,
         }
+    }
+
+    pub(super) fn leaves(&self) -> Leaves {
+        Leaves { partitions: self.partitions, candidates: self.candidates }
     }
 }
 
 impl Default for QuantizedParams {
     fn default() -> Self {
         QuantizedParams {
-            m: Self::DEFAULT_M,
-            ef_construction: Self::DEFAULT_EF_CONSTRUCTION,
+            partitions: Self::DEFAULT_PARTITIONS,
+            candidates: Self::DEFAULT_CANDIDATES,
             refine_hops: Self::DEFAULT_REFINE_HOPS,
             entries: Self::DEFAULT_ENTRIES,
             seed: HnswParams::DEFAULT_SEED,

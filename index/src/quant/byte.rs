@@ -54,20 +54,24 @@ impl Scale {
     }
 
     /// Writes `row` as bytes, `out` beyond its dimension as what counts for nothing.
+    #[inline(always)]
     pub(crate) fn encode(self, row: &[f32], metric: Metric, out: &mut [u8]) -> Terms {
-        let largest = row.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
         let step = match self {
             Scale::Whole => 1.0,
-            Scale::Own => (largest / 127.0).max(f32::MIN_POSITIVE),
+            Scale::Own => (extent(row, 0.0).0 / 127.0).max(f32::MIN_POSITIVE),
         };
-        out.fill(self.zero() as u8);
-        let (mut square, mut sum) = (0.0_f64, 0.0_f64);
+        let (inverse, zero) = (1.0 / step, self.zero() as i32);
+        out.fill(zero as u8);
+        // Of as many dimensions as there may be, the sum of the squares of bytes is below 2^31.
+        let (mut square, mut sum) = (0_i32, 0_i32);
         for (&x, out) in row.iter().zip(out) {
-            let steps = (x / step).round();
-            *out = (steps + self.zero()) as u8;
-            square += f64::from(steps * step).powi(2);
-            sum += f64::from(steps * step);
+            let steps = whole(x * inverse);
+            *out = (steps + zero) as u8;
+            square += steps * steps;
+            sum += steps;
         }
+        let step64 = f64::from(step);
+        let (square, sum) = (step64 * step64 * f64::from(square), step64 * f64::from(sum));
         let shift = f64::from(self.offset()) * sum;
         let add = match metric {
             Metric::L2 => square - 2.0 * shift,
@@ -82,6 +86,22 @@ impl Scale {
         out.clear();
         out.extend(bytes[..dim].iter().map(|&byte| (f32::from(byte) - self.zero()) * terms.step));
     }
+}
+
+/// The greatest distance of a coordinate from `offset`, and the sum of the coordinates' squares.
+#[inline(always)]
+fn extent(vector: &[f32], offset: f32) -> (f32, f32) {
+    let (mut largest, mut square) = ([0.0_f32; 16], [0.0_f32; 16]);
+    let (blocks, rest) = vector.as_chunks::<16>();
+    for block in blocks {
+        for i in 0..16 {
+            largest[i] = largest[i].max((block[i] - offset).abs());
+            square[i] += block[i] * block[i];
+        }
+    }
+    let furthest = rest.iter().map(|x| (x - offset).abs());
+    let largest = largest.into_iter().chain(furthest).fold(f32::MIN_POSITIVE, f32::max);
+    (largest, square.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>())
 }
 
 /// A query as signed bytes.
@@ -105,17 +125,7 @@ impl ByteQuery {
     #[inline(always)]
     pub(crate) fn set(&mut self, query: &[f32], scale: Scale, metric: Metric) {
         let offset = scale.offset();
-        let (mut largest, mut square) = ([0.0_f32; 16], [0.0_f32; 16]);
-        let (blocks, rest) = query.as_chunks::<16>();
-        for block in blocks {
-            for i in 0..16 {
-                largest[i] = largest[i].max((block[i] - offset).abs());
-                square[i] += block[i] * block[i];
-            }
-        }
-        let furthest = rest.iter().map(|x| (x - offset).abs());
-        let largest = largest.into_iter().chain(furthest).fold(f32::MIN_POSITIVE, f32::max);
-        let square = square.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>();
+        let (largest, square) = extent(query, offset);
         // Whole numbers stay as they are, so that distances are exact.
         // No early exit, so that the comparisons are vectorised.
         let is_byte = |&x: &f32| (0.0..=255.0).contains(&x) & (whole(x) as f32 == x);

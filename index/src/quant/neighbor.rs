@@ -13,7 +13,8 @@
 
 use half::f16;
 
-use crate::distance::fastscan::{Units, pack};
+use crate::distance::fastscan::{LANES, Units};
+use crate::distance::simd::Simd;
 use crate::metric::Metric;
 
 /// The two numbers that go with a code: estimate = `add` + distance to the node + `rescale` · ⟨x, q⟩, in given units.
@@ -38,34 +39,43 @@ fn half(value: f64, unit: f32) -> f16 {
 }
 
 /// Coordinates summed side by side.
-const STRIPE: usize = 16;
+const STRIPE: usize = 32;
 
-/// Writes the code of `neighbor` relative to `node` into `lane` of a packed block, and returns its factors for `metric`.
-/// Both vectors are rotated; `node` and the query are taken relative to one centre, whichever it is.
+/// Room for the codes of a block of `dim` dimensions, a multiple of 32, before they are packed.
+pub(crate) fn bits(dim: usize) -> Vec<[u16; LANES]> {
+    vec![[0; LANES]; dim / 16]
+}
+
+/// Writes the code of `neighbor` relative to `node` into a lane of bits to be packed, and returns its factors for `metric`.
+/// Both vectors are rotated, in multiples of `step`; `node` and the query are taken relative to one centre, whichever it is.
 #[inline(always)]
-pub(crate) fn encode(
-    codes: &mut [u8],
-    lane: usize,
-    node: &[f32],
-    neighbor: &[f32],
+pub(crate) fn encode<S: Simd, T: Copy + Into<f32>>(
+    simd: S,
+    (bits, lane): (&mut [[u16; LANES]], usize),
+    node: &[T],
+    neighbor: &[T],
+    step: f32,
     metric: Metric,
     units: Units,
 ) -> Factors {
     let (mut squares, mut absolutes, mut crosses) = ([0.0_f32; STRIPE], [0.0_f32; STRIPE], [0.0_f32; STRIPE]);
     let stripes = node.as_chunks::<STRIPE>().0.iter().zip(neighbor.as_chunks::<STRIPE>().0);
-    for (stripe, (c, o)) in stripes.enumerate() {
-        let mut bits = 0_u16;
+    for ((c, o), bits) in stripes.zip(bits.as_chunks_mut::<2>().0) {
+        let mut back = [0.0; STRIPE];
         for i in 0..STRIPE {
-            let r = o[i] - c[i];
+            let (o, c): (f32, f32) = (o[i].into(), c[i].into());
+            let r = o - c;
             squares[i] += r * r;
             absolutes[i] += r.abs();
-            crosses[i] += if r > 0.0 { c[i] } else { -c[i] };
-            bits |= u16::from(r > 0.0) << i;
+            crosses[i] += if r > 0.0 { c } else { -c };
+            back[i] = -r;
         }
-        pack(codes, stripe, lane, bits);
+        let positive = simd.below(&back, 0.0);
+        (bits[0][lane], bits[1][lane]) = (positive as u16, (positive >> 16) as u16);
     }
     let sum = |stripe: [f32; STRIPE]| stripe.iter().map(|&x| f64::from(x)).sum::<f64>();
-    let (square, product, cross) = (sum(squares), 0.5 * sum(absolutes), 0.5 * sum(crosses));
+    let step = f64::from(step);
+    let (square, product, cross) = (step * step * sum(squares), 0.5 * step * sum(absolutes), 0.5 * step * sum(crosses));
     if square == 0.0 {
         return Factors { add: f16::ZERO, rescale: f16::ZERO };
     }
@@ -79,8 +89,9 @@ pub(crate) fn encode(
 mod tests {
     use super::*;
     use crate::distance::Isa;
-    use crate::distance::fastscan::{Block, LANES, Table, code_bytes};
-    use crate::distance::simd::{Simd, Task, dispatch};
+    use crate::distance::fastscan::scalar::Scalar;
+    use crate::distance::fastscan::{Block, Table, code_bytes, pack};
+    use crate::distance::simd::{Task, dispatch};
     use crate::quant::rotation::Rotation;
 
     /// The estimate for query `q` of neighbour `o` of node `c`, all rotated, with an exact distance to the node.
@@ -91,9 +102,10 @@ mod tests {
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> f32 {
             let Estimate(q, c, o, metric) = self;
-            let mut codes = vec![0; code_bytes(q.len())];
+            let (mut bits, mut codes) = (bits(q.len()), vec![0; code_bytes(q.len())]);
             let units = Units::of(10.0);
-            let factors = encode(&mut codes, 3, c, o, metric, units);
+            let factors = encode(simd, (&mut bits, 3), c, o, 1.0, metric, units);
+            pack(&bits, &mut codes);
             let (mut table, mut out) = (Table::default(), [0.0; LANES]);
             table.set(simd, q);
             let block = Block { codes: &codes, add: &[factors.add; LANES], rescale: &[factors.rescale; LANES], units };
@@ -165,7 +177,7 @@ mod tests {
     #[test]
     fn a_neighbour_at_the_same_place_is_at_the_same_distance() {
         let c = vec![0.25; 64];
-        let factors = encode(&mut vec![0; code_bytes(64)], 0, &c, &c, Metric::L2, Units::of(1.0));
+        let factors = encode(Scalar, (&mut bits(64), 0), &c, &c, 1.0, Metric::L2, Units::of(1.0));
         assert_eq!(factors, Factors { add: f16::ZERO, rescale: f16::ZERO });
     }
 }

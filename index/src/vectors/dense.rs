@@ -2,6 +2,7 @@
 
 use bytemuck::Zeroable;
 use half::f16;
+use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::{Bits8, Kernels, RowsView};
@@ -24,6 +25,9 @@ pub(crate) struct Dense<T: Component> {
 
 /// A row is padded to whole cache lines: no kernel runs a tail, no line is shared by two rows.
 const LINE: usize = 64;
+
+/// From so many rows on, they are written in parallel.
+const PARALLEL_ROWS: usize = 1024;
 
 /// One cache line: room for a query of any element type, aligned as the rows are.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -77,8 +81,13 @@ impl<T: Component> Dense<T> {
         let before = self.rows.len();
         self.rows.resize(before + rows.len() * self.stride);
         let (spec, new) = (self.spec, &mut self.rows.as_mut_slice()[before..]);
-        let outcome = (new.chunks_exact_mut(self.stride).enumerate())
-            .try_for_each(|(index, out)| spec.encode(rows.row(index), out).map_err(|error| (index, error)));
+        let encode = |(index, out)| spec.encode(rows.row(index), out).map_err(|error| (index, error));
+        let outcome = if rows.len() < PARALLEL_ROWS {
+            new.chunks_exact_mut(self.stride).enumerate().try_for_each(encode)
+        } else {
+            let errors = new.par_chunks_exact_mut(self.stride).enumerate().map(encode).filter_map(Result::err);
+            errors.min_by_key(|error| error.0).map_or(Ok(()), Err)
+        };
         if outcome.is_err() {
             self.rows.resize(before);
         }

@@ -176,8 +176,8 @@ fn what_cannot_be_is_refused() {
     assert!(error.contains("dot") && error.contains("expected"), "{error}");
     assert!(build(4, Metric::L1, ElementType::F32, QuantizedParams::default()).is_err());
     assert!(build(4, Metric::L2, ElementType::I8, QuantizedParams::default()).is_err());
-    let params = QuantizedParams { m: 40, ..QuantizedParams::default() };
-    assert!(build(4, Metric::L2, ElementType::F32, params).unwrap_err().to_string().contains("m is 40"));
+    let params = QuantizedParams { partitions: 0, ..QuantizedParams::default() };
+    assert!(build(4, Metric::L2, ElementType::F32, params).unwrap_err().to_string().contains("partitions is 0"));
     let index = build(4, Metric::L2, ElementType::F32, QuantizedParams::default()).unwrap();
     let refused = |query: &[f32], k, slack| {
         let params = QuantizedSearch::new(k, slack);

@@ -9,7 +9,7 @@
 //! are kept in 16 bits and are the same in every instruction set, bit for bit.
 
 mod pack;
-pub(super) mod scalar;
+pub(crate) mod scalar;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -11,22 +11,29 @@ pub(crate) const fn code_bytes(dim: usize) -> usize {
     dim / 8 * LANES
 }
 
-/// The byte of a half in which code `lane` lies, and whether it takes the higher nibble.
+/// Where in a half code `lane` lies: its byte, and whether it takes the higher nibble.
 #[inline(always)]
 fn place(lane: usize) -> (usize, bool) {
     let low = lane % 16;
     (low % 8 * 2 + low / 8, lane >= 16)
 }
 
-/// Adds sixteen dimensions of one lane's code, the lowest bit for the first, to packed `codes` that hold zeros there.
+/// Packs whole codes: `bits` holds, for every sixteen dimensions, those of each lane, the lowest bit for the first.
 #[inline(always)]
-pub(crate) fn pack(codes: &mut [u8], stripe: usize, lane: usize, bits: u16) {
-    let (byte, high) = place(lane);
-    // The highest bit of a nibble is its first dimension.
-    let bits = bits.reverse_bits();
-    for (group, codes) in codes[stripe * 64..][..64].as_chunks_mut::<16>().0.iter_mut().enumerate() {
-        let nibble = (bits >> (12 - 4 * group)) as u8 & 15;
-        codes[byte] |= if high { nibble << 4 } else { nibble };
+pub(crate) fn pack(bits: &[[u16; LANES]], codes: &mut [u8]) {
+    for (bits, codes) in bits.iter().zip(codes.as_chunks_mut::<64>().0) {
+        // The highest bit of a nibble is its first dimension.
+        let mut reversed = [0_u16; LANES];
+        for lane in 0..LANES {
+            reversed[lane] = bits[lane].reverse_bits();
+        }
+        for (group, codes) in codes.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let shift = 12 - 4 * group;
+            for low in 0..16 {
+                let (first, second) = (reversed[low] >> shift & 15, reversed[low + 16] >> shift & 15);
+                codes[place(low).0] = (first | second << 4) as u8;
+            }
+        }
     }
 }
 

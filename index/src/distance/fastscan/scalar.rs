@@ -1,13 +1,14 @@
 //! The truth: plain loops that every instruction set is compared with.
 
 use super::super::simd::Simd;
+use super::super::tile::{SIDE, products_scalar};
 use super::pack::nibble;
 use super::table::entries;
 use super::{Block, LANES, Table};
 
 /// Plain Rust.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Scalar;
+pub(crate) struct Scalar;
 
 pub(super) fn sums(codes: &[u8], table: &[u8], out: &mut [u16; LANES]) {
     for (lane, out) in out.iter_mut().enumerate() {
@@ -40,6 +41,10 @@ impl Simd for Scalar {
 
     fn product(self, code: &[u8], query: &[i8]) -> i32 {
         code.iter().zip(query).map(|(&code, &query)| i32::from(code) * i32::from(query)).sum()
+    }
+
+    fn products(self, rows: &[u8], strip: &[i8]) -> [[i32; SIDE]; SIDE] {
+        products_scalar(rows, strip)
     }
 
     fn compress(self, mask: u32, from: (&[f32; LANES], &[u32; LANES]), to: (&mut [f32; LANES], &mut [u32; LANES])) {

@@ -13,12 +13,15 @@ fn vector(dim: usize, state: &mut u64) -> Vec<f32> {
     (0..dim).map(|_| random(state) as f32 / 1e9 - 1.0).collect()
 }
 
-/// Packs a whole code, `positive(i)` for each dimension.
-fn pack_all(codes: &mut [u8], dim: usize, lane: usize, positive: impl Fn(usize) -> bool) {
-    for stripe in 0..dim / 16 {
-        let bits = (0..16).fold(0, |bits, i| bits | u16::from(positive(16 * stripe + i)) << i);
-        pack(codes, stripe, lane, bits);
+/// Codes whose bit of dimension `i` and a lane is `positive(i, lane)`.
+fn packed(dim: usize, positive: impl Fn(usize, usize) -> bool) -> Vec<u8> {
+    let mut bits = vec![[0; LANES]; dim / 16];
+    for (i, lane) in (0..dim).flat_map(|i| (0..LANES).map(move |lane| (i, lane))) {
+        bits[i / 16][lane] |= u16::from(positive(i, lane)) << (i % 16);
     }
+    let mut codes = vec![0; code_bytes(dim)];
+    pack(&bits, &mut codes);
+    codes
 }
 
 /// Runs one operation with every instruction set of this CPU.
@@ -56,8 +59,7 @@ impl Task for Estimates<'_> {
 fn a_nibble_lies_where_it_was_put() {
     let dim = 32;
     for lane in 0..LANES {
-        let mut codes = vec![0; code_bytes(dim)];
-        pack_all(&mut codes, dim, lane, |i| i % 3 == 1);
+        let codes = packed(dim, |i, other| other == lane && i % 3 == 1);
         for group in 0..dim / 4 {
             let expected = (0..4).fold(0, |nibble, i| nibble << 1 | u8::from((4 * group + i) % 3 == 1));
             for other in 0..LANES {
@@ -101,8 +103,7 @@ fn estimates_agree_bit_for_bit() {
 fn no_sum_overflows() {
     for dim in [16, 1024, 1040, 2048, 4096, 32768] {
         let query = vec![3.5; dim];
-        let mut codes = vec![0; code_bytes(dim)];
-        (0..LANES).for_each(|lane| pack_all(&mut codes, dim, lane, |_| true));
+        let codes = packed(dim, |_, _| true);
         let task =
             Estimates { query: &query, codes: &codes, add: [f16::ZERO; LANES], rescale: [f16::ONE; LANES], bound: 0.0 };
         for (isa, (found, ..)) in with_every_isa(&task) {
@@ -120,8 +121,7 @@ fn a_table_s_product_is_that_of_the_query() {
     let (mut state, dim) = (5, 96);
     let query = vector(dim, &mut state);
     let bits: Vec<bool> = (0..dim).map(|_| random(&mut state).is_multiple_of(2)).collect();
-    let mut codes = vec![0; code_bytes(dim)];
-    pack_all(&mut codes, dim, 7, |i| bits[i]);
+    let codes = packed(dim, |i, lane| lane == 7 && bits[i]);
     let exact: f32 = query.iter().zip(&bits).map(|(x, &bit)| if bit { 0.5 * x } else { -0.5 * x }).sum();
     let task =
         Estimates { query: &query, codes: &codes, add: [f16::ZERO; LANES], rescale: [f16::ONE; LANES], bound: 0.0 };

@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use super::super::prefetch::prefetch;
 use super::super::simd::{Simd, Task};
+use super::super::tile::{SIDE, products_avx2, products_avx512};
 use super::scalar::Scalar;
 use super::{Block, LANES, Table};
 
@@ -61,6 +62,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn products(self, rows: &[u8], strip: &[i8]) -> [[i32; SIDE]; SIDE] {
+        assert!(
+            rows.len() == strip.len() && rows.len().is_multiple_of(64 * SIDE),
+            "{} and {} bytes",
+            rows.len(),
+            strip.len()
+        );
+        // SAFETY: as above; the lengths are checked.
+        unsafe { products_avx2(rows, strip) }
+    }
+
+    #[inline(always)]
     fn compress(self, mask: u32, from: (&[f32; LANES], &[u32; LANES]), to: (&mut [f32; LANES], &mut [u32; LANES])) {
         // AVX2 has no such shuffle, and few lanes are chosen.
         Scalar.compress(mask, from, to);
@@ -106,6 +119,18 @@ impl Simd for Avx512 {
         assert!(code.len() == query.len() && code.len().is_multiple_of(64), "{} and {} bytes", code.len(), query.len());
         // SAFETY: as above; the lengths are checked.
         unsafe { product_avx512(code, query) }
+    }
+
+    #[inline(always)]
+    fn products(self, rows: &[u8], strip: &[i8]) -> [[i32; SIDE]; SIDE] {
+        assert!(
+            rows.len() == strip.len() && rows.len().is_multiple_of(64 * SIDE),
+            "{} and {} bytes",
+            rows.len(),
+            strip.len()
+        );
+        // SAFETY: as above; the lengths are checked.
+        unsafe { products_avx512(rows, strip) }
     }
 
     #[inline(always)]
