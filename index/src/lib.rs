@@ -55,7 +55,7 @@ mod wal;
 pub use flat::Flat;
 pub use graph::check::{GraphFault, GraphReport};
 pub use hnsw::Hnsw;
-pub use ids::{PointId, Slot};
+pub use ids::{PointId, PointIdError, Slot};
 pub use metric::{ElementType, Metric};
 pub use neighbors::Neighbors;
 pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStats};
@@ -65,6 +65,7 @@ pub use rows::{RaggedRows, Rows, VectorRef};
 pub use scratch::Scratch;
 pub use spec::{SpecError, VectorError, VectorSpec};
 pub use storage::format::{OpenError, SaveError};
+pub use uuid::Uuid;
 pub use wal::WalError;
 
 /// The README's program, compiled and run with the documentation's tests.

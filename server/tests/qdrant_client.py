@@ -7,6 +7,7 @@ Every call is made twice, over HTTP and in memory, and both answers must be the 
 
 import random
 import sys
+import uuid
 import warnings
 
 from qdrant_client import QdrantClient, models
@@ -14,6 +15,11 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 DIM = 6
 PAYLOADS = [None, {}, {"n": 1}, {"a": {"b": [1, 2.5, None]}, "text": "über"}, {"n": 2, "big": 2**63, "pi": 3.141592653589793}]
+
+
+def point_id(number):
+    """Every third is a UUID."""
+    return str(uuid.UUID(int=number << 96 | number)) if number % 3 == 2 else number
 
 
 def near(a, b, tolerance=1e-4):
@@ -53,10 +59,10 @@ def run(server, distance, chance):
 
     for _ in range(12):
         points = [
-            models.PointStruct(id=chance.randrange(300), vector=vector(), payload=chance.choice(PAYLOADS)) for _ in range(40)
+            models.PointStruct(id=point_id(chance.randrange(300)), vector=vector(), payload=chance.choice(PAYLOADS)) for _ in range(40)
         ]
-        gone = [chance.randrange(300) for _ in range(10)]
-        batch_ids = chance.sample(range(300), 5)
+        gone = [point_id(chance.randrange(300)) for _ in range(10)]
+        batch_ids = [point_id(number) for number in chance.sample(range(300), 5)]
         batch = models.Batch(ids=batch_ids, vectors=[vector() for _ in batch_ids], payloads=[{"from": "batch"} for _ in batch_ids])
         for client in both:
             assert client.upsert(name, points).status == models.UpdateStatus.COMPLETED
@@ -65,7 +71,7 @@ def run(server, distance, chance):
         ours, theirs = (client.count(name).count for client in both)
         assert ours == theirs, f"count: {ours} is not {theirs}"
 
-        ids = [chance.randrange(300) for _ in range(20)]
+        ids = [point_id(chance.randrange(300)) for _ in range(20)]
         unique = list(dict.fromkeys(ids))
         same_points(*(client.retrieve(name, unique, with_vectors=True) for client in both), "retrieve")
 

@@ -6,7 +6,7 @@ use super::points::{Payload, PointView};
 use super::record::Record;
 use super::{Collection, Point, UpsertError};
 use crate::filter::Filter;
-use crate::ids::{PointId, Slot};
+use crate::ids::{IdBytes, PointId, Slot};
 
 /// A change of a collection: all of it happens, or nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,13 +134,14 @@ impl Change {
 
     /// At most how many bytes it takes in the log, if they do not depend on the points there are.
     pub(super) fn size(&self) -> usize {
+        const ID: usize = size_of::<IdBytes>();
         match self {
             Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _) => {
-                let size = |point: &Point| 16 + point.vector.len() * 4 + size_of_object(&point.payload);
+                let size = |point: &Point| ID + 4 + point.vector.len() * 4 + size_of_object(&point.payload);
                 points.iter().map(size).sum()
             }
-            Change::Delete(ids) => ids.len() * 8,
-            Change::Payload(ids, _) => ids.len() * 16,
+            Change::Delete(ids) => ids.len() * ID,
+            Change::Payload(ids, _) => ids.len() * (ID + 4),
             Change::DeleteMatching(_) | Change::PayloadMatching(..) => 0,
         }
     }
@@ -163,7 +164,7 @@ impl Change {
 }
 
 fn matching(collection: &Collection, filter: &Filter) -> Vec<PointId> {
-    collection.matching(PointId(0), filter).map(|point| point.id()).collect()
+    collection.matching(PointId::FIRST, filter).map(|point| point.id()).collect()
 }
 
 /// Stores those of `points` whose ids are `wanted`.
@@ -185,7 +186,7 @@ fn store(
 
 fn payloads(collection: &Collection, ids: Vec<PointId>, edit: &PayloadEdit) -> Result<Record, WriteError> {
     if let PayloadEdit::Merge(payload) | PayloadEdit::Replace(payload) = edit {
-        super::check_depth(ids.first().copied().unwrap_or(PointId(0)), payload)?;
+        super::check_depth(ids.first().copied().unwrap_or(PointId::FIRST), payload)?;
     }
     let edited = |id| {
         let mut payload = collection.get(id).ok_or(WriteError::NoPoint { id })?.payload().clone();

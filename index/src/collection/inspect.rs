@@ -99,5 +99,5 @@ fn read(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, Collection), OpenColle
 fn sum_of_stored(collection: &Collection) -> u128 {
     let checksum =
         |point: super::PointView<'_>| points::checksum(point.id(), point.version(), &point.vector(), point.payload());
-    collection.scroll(PointId(0)).map(checksum).fold(0, u128::wrapping_add)
+    collection.scroll(PointId::FIRST).map(checksum).fold(0, u128::wrapping_add)
 }

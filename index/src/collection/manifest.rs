@@ -20,7 +20,7 @@ use crate::vfs::Vfs;
 use crate::wal::{LogId, Position};
 
 /// The format that is written, and the only one read.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 const NAME: &str = "manifest.json";
 const UNFINISHED: &str = "manifest.json.unfinished";
 

@@ -166,11 +166,11 @@ pub enum UpsertError {
 /// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
 /// let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
 /// let mut cities = Collection::new(schema)?;
-/// let point = |id, vector: [f32; 2]| Point { id: PointId(id), vector: vector.into(), payload: Payload::new() };
+/// let point = |id, vector: [f32; 2]| Point { id: PointId::Integer(id), vector: vector.into(), payload: Payload::new() };
 /// cities.upsert(vec![point(7, [9.19, 45.46]), point(8, [12.49, 41.89])], &BuildOptions::default())?;
 ///
 /// let found = cities.search(&[11.0, 42.0], Search::new(1))?;
-/// assert_eq!(found[0].point.id(), PointId(8));
+/// assert_eq!(found[0].point.id(), PointId::Integer(8));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

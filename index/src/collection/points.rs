@@ -57,7 +57,7 @@ pub(super) struct Entry {
 /// set: two sets with one sum are the same, by a chance of 2⁻¹²⁸ against, in whatever order they were made.
 pub(super) fn checksum(id: PointId, version: u64, vector: &[f32], payload: &Payload) -> u128 {
     let mut hash = Xxh3::new();
-    hash.update(&id.0.to_le_bytes());
+    hash.update(&id.to_bytes());
     hash.update(&version.to_le_bytes());
     hash.update(bytemuck::cast_slice(vector));
     hash.update(&serde_json::to_vec(payload).expect("a JSON object in memory can be written"));
@@ -108,7 +108,7 @@ impl Points {
 
     /// A row that belongs to no point: the next one, dead from the start.
     pub(super) fn skip_row(&mut self) {
-        self.ids.push(PointId(0));
+        self.ids.push(PointId::FIRST);
         self.live.resize(self.ids.len().div_ceil(64), 0);
     }
 
@@ -201,7 +201,7 @@ mod tests {
             let mut points = Points::default();
             for slot in 0..rows {
                 let entry = Entry { slot: Slot(slot), version: 1, payload: Payload::new(), checksum: 1 };
-                points.put(PointId(u64::from(slot) * 7 % 97), entry);
+                points.put(PointId::Integer(u64::from(slot) * 7 % 97), entry);
             }
             let before: Vec<PointId> = points.live_slots().map(|slot| points.id(slot)).collect();
             points.renumber();

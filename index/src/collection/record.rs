@@ -4,9 +4,9 @@
 //! whatever later versions make of a request.
 //!
 //! ```text
-//! kind u8   0 u8 × 3   count u32   per point:  id u64
-//!           store:                             vector f32 × dim   payload length u32   payload, a JSON object
-//!           payload:                                              payload length u32   payload
+//! kind u8   0 u8 × 3   count u32   per point:  id u8 × 17
+//!           store:                                 vector f32 × dim   payload length u32   payload, a JSON object
+//!           payload:                                                  payload length u32   payload
 //! ```
 
 use super::points::Payload;
@@ -43,15 +43,15 @@ impl Record {
         match self {
             Record::Store(points) => {
                 for point in points {
-                    bytes.extend_from_slice(&point.id.0.to_le_bytes());
+                    bytes.extend_from_slice(&point.id.to_bytes());
                     bytes.extend_from_slice(bytemuck::cast_slice(&point.vector));
                     put_payload(&mut bytes, &point.payload);
                 }
             }
-            Record::Delete(ids) => ids.iter().for_each(|id| bytes.extend_from_slice(&id.0.to_le_bytes())),
+            Record::Delete(ids) => ids.iter().for_each(|id| bytes.extend_from_slice(&id.to_bytes())),
             Record::Payload(points) => {
                 for (id, payload) in points {
-                    bytes.extend_from_slice(&id.0.to_le_bytes());
+                    bytes.extend_from_slice(&id.to_bytes());
                     put_payload(&mut bytes, payload);
                 }
             }
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
     }
 
     fn id(&mut self) -> Result<PointId, String> {
-        self.take().map(u64::from_le_bytes).map(PointId)
+        PointId::from_bytes(self.take()?).ok_or_else(|| "an id that is no number and no UUID".into())
     }
 
     fn vector(&mut self, dim: usize) -> Result<Vec<f32>, String> {
@@ -142,6 +142,7 @@ impl Collection {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
     use crate::{ElementType, HnswParams, Metric, VectorSpec};
@@ -151,12 +152,12 @@ mod tests {
         let vectors = VectorSpec::new(3, Metric::L2, ElementType::F32).unwrap();
         let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 0, note: Payload::new() };
         let payload = json!({"b": [1, -0.0, 1e-300, u64::MAX, "ü\u{0}"], "a": null}).as_object().unwrap().clone();
-        let point = |id, payload| Point { id: PointId(id), vector: vec![0.1, -0.0, 1e-40], payload };
+        let point = |id, payload| Point { id: PointId::Integer(id), vector: vec![0.1, -0.0, 1e-40], payload };
         for record in [
             Record::Store(vec![point(u64::MAX, payload.clone()), point(0, Payload::new())]),
             Record::Store(vec![]),
-            Record::Delete(vec![PointId(7), PointId(1 << 60)]),
-            Record::Payload(vec![(PointId(3), payload)]),
+            Record::Delete(vec![PointId::Integer(7), Uuid::from_u128(1 << 100).into(), PointId::Integer(1 << 60)]),
+            Record::Payload(vec![(PointId::Integer(3), payload.clone()), (Uuid::from_u128(3).into(), payload)]),
         ] {
             let bytes = record.encode();
             assert_eq!(Record::decode(&bytes, &schema).as_ref(), Ok(&record));
@@ -168,6 +169,6 @@ mod tests {
         let twice = Record::Store(vec![point(1, Payload::new()), point(1, Payload::new())]).encode();
         assert_eq!(Record::decode(&twice, &schema).unwrap_err(), "point 1 comes twice in one record");
         let huge = [&[DELETE, 0, 0, 0][..], &u32::MAX.to_le_bytes()].concat();
-        assert_eq!(Record::decode(&huge, &schema).unwrap_err(), "a record ends 8 bytes early");
+        assert_eq!(Record::decode(&huge, &schema).unwrap_err(), "a record ends 17 bytes early");
     }
 }

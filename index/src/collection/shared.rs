@@ -33,12 +33,12 @@ const MAX_GROUP_BYTES: usize = 4 << 20;
 /// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
 /// let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
 /// let cities = SharedCollection::create(Arc::new(RealFs), &dir, schema, Options::default())?;
-/// let milan = Point { id: PointId(7), vector: vec![9.19, 45.46], payload: Payload::new() };
+/// let milan = Point { id: PointId::Integer(7), vector: vec![9.19, 45.46], payload: Payload::new() };
 /// cities.write(Change::Upsert(vec![milan]))?; // on disk when this returns
 /// drop(cities); // as a crash would
 ///
 /// let cities = SharedCollection::open(Arc::new(RealFs), &dir, Options::default())?;
-/// assert!(cities.read().get(PointId(7)).is_some());
+/// assert!(cities.read().get(PointId::Integer(7)).is_some());
 /// # drop(cities);
 /// # std::fs::remove_dir_all(&dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -15,7 +15,7 @@ fn payload() -> Map<String, Value> {
 }
 
 fn holds(condition: Condition) -> bool {
-    condition.holds(PointId(3), &payload())
+    condition.holds(PointId::Integer(3), &payload())
 }
 
 fn at(path: &str) -> PayloadPath {
@@ -93,9 +93,9 @@ fn empty_null_and_counts() {
 
 #[test]
 fn clauses_combine_and_nested_ones_hold_for_one_element() {
-    let yes = || Condition::HasId([PointId(3)].into());
-    let no = || Condition::HasId([PointId(4)].into());
-    let matches = |filter: Filter| filter.matches(PointId(3), &payload());
+    let yes = || Condition::HasId([PointId::Integer(3)].into());
+    let no = || Condition::HasId([PointId::Integer(4)].into());
+    let matches = |filter: Filter| filter.matches(PointId::Integer(3), &payload());
     assert!(matches(Filter::default()));
     for (must, should, must_not, expected) in [
         (vec![yes()], vec![], vec![], true),

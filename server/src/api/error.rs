@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use vicino_index::collection::{CreateError, UpsertError, WriteError};
-use vicino_index::{ParamsError, SearchError, SpecError, VectorError};
+use vicino_index::{ParamsError, PointId, SearchError, SpecError, VectorError};
 
 use crate::store::{NameError, StoreError};
 
@@ -32,7 +32,7 @@ pub enum ApiError {
     NoCollection(String),
     /// No point of this id.
     #[error("Not found: Point with id {0} does not exist!")]
-    NoPoint(u64),
+    NoPoint(PointId),
     /// There is a collection of this name.
     #[error("Wrong input: Collection `{0}` already exists!")]
     Exists(String),
@@ -126,7 +126,7 @@ impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Upsert(error) => error.into(),
-            WriteError::NoPoint { id } => ApiError::NoPoint(id.0),
+            WriteError::NoPoint { id } => ApiError::NoPoint(id),
             WriteError::TooLarge { .. } => ApiError::WrongInput(error.to_string()),
             WriteError::Full { .. } => ApiError::Full(error.to_string()),
             WriteError::ReadOnly { .. } => ApiError::ReadOnly(error.to_string()),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use vicino_index::PointId;
 use vicino_index::collection::{Change, Collection, Payload, Point, PointView};
 use vicino_index::filter::Filter;
+use vicino_index::{PointId, PointIdError};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
@@ -14,7 +14,7 @@ use super::inference;
 use super::select::Selection;
 use super::{change, read};
 use crate::dto::{
-    BatchIn, Count, CountRequest, DeletePoints, FilterIn, Id, Record, RetrieveRequest, ScrollPage, ScrollRequest,
+    BatchIn, Count, CountRequest, DeletePoints, FilterIn, Record, RetrieveRequest, ScrollPage, ScrollRequest,
     UpdateMode, UpdateResult, UpdateStatus, Upsert, VectorIn,
 };
 use crate::store::Store;
@@ -31,7 +31,7 @@ pub(super) async fn upsert(
     let Columns { ids, vectors, payloads } = columns(request)?;
     let vectors = inference::vectors(vectors).await?;
     let points = ids.into_iter().zip(vectors).zip(payloads);
-    let points = points.map(|((Id(id), vector), payload)| Point { id, vector, payload: payload.unwrap_or_default() });
+    let points = points.map(|((id, vector), payload)| Point { id, vector, payload: payload.unwrap_or_default() });
     let points = points.collect();
     let wanted = match mode {
         UpdateMode::Upsert => Change::Upsert(points),
@@ -60,9 +60,9 @@ pub(super) enum Which {
 }
 
 /// Reads `points` or `filter`, one of which must be given.
-pub(super) fn which(points: Option<Vec<Id>>, filter: Option<FilterIn>) -> Result<Which, ApiError> {
+pub(super) fn which(points: Option<Vec<PointId>>, filter: Option<FilterIn>) -> Result<Which, ApiError> {
     match (points, filter) {
-        (Some(points), None) => Ok(Which::Ids(points.into_iter().map(|Id(id)| id).collect())),
+        (Some(points), None) => Ok(Which::Ids(points)),
         (None, Some(FilterIn(filter))) => Ok(Which::Matching(filter)),
         _ => Err(ApiError::Format("expected either `points`, a list of ids, or `filter`".into())),
     }
@@ -72,14 +72,10 @@ pub(super) async fn one(
     State(store): State<Arc<Store>>,
     Path((name, id)): Path<(String, String)>,
 ) -> ApiResult<Record> {
-    let Ok(id) = id.parse() else {
-        return Err(ApiError::WrongInput(format!(
-            "point id `{id}`: expected an unsigned integer (UUIDs are not supported yet)"
-        )));
-    };
+    let id = id.parse().map_err(|error: PointIdError| ApiError::WrongInput(error.to_string()))?;
     let all = Selection::everything();
     let record = read(store, name, move |collection| {
-        collection.get(PointId(id)).map(|point| all.record(point)).ok_or(ApiError::NoPoint(id))
+        collection.get(id).map(|point| all.record(point)).ok_or(ApiError::NoPoint(id))
     });
     record.await.map(Answer)
 }
@@ -91,7 +87,7 @@ pub(super) async fn retrieve(
 ) -> ApiResult<Vec<Record>> {
     let wanted = Selection::new(request.with_payload, request.with_vector, true)?;
     let records = read(store, name, move |collection| {
-        Ok(request.ids.iter().filter_map(|&Id(id)| collection.get(id)).map(|point| wanted.record(point)).collect())
+        Ok(request.ids.iter().filter_map(|&id| collection.get(id)).map(|point| wanted.record(point)).collect())
     });
     records.await.map(Answer)
 }
@@ -104,7 +100,7 @@ pub(super) async fn scroll(
     let wanted = Selection::new(request.with_payload, request.with_vector, true)?;
     let limit = positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT);
     let filter = request.filter.map(|FilterIn(filter)| filter);
-    let from = request.offset.map_or(PointId(0), |Id(id)| id);
+    let from = request.offset.unwrap_or(PointId::FIRST);
     let page = read(store, name, move |collection| {
         let matches = |point: &PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(point.id(), point.payload()));
         let mut rest = collection.scroll(from).filter(matches);
@@ -120,7 +116,7 @@ pub(super) async fn count(
     Body(request): Body<CountRequest>,
 ) -> ApiResult<Count> {
     let count = move |collection: &Collection| match &request.filter {
-        Some(FilterIn(filter)) => collection.matching(PointId(0), filter).count(),
+        Some(FilterIn(filter)) => collection.matching(PointId::FIRST, filter).count(),
         None => collection.len(),
     };
     read(store, name, move |collection| Ok(Count { count: count(collection) })).await.map(Answer)
@@ -140,7 +136,7 @@ pub(super) fn positive(field: &'static str, number: Option<usize>) -> Result<Opt
 
 /// Points by column, as many of each.
 struct Columns {
-    ids: Vec<Id>,
+    ids: Vec<PointId>,
     vectors: Vec<VectorIn>,
     payloads: Vec<Option<Payload>>,
 }

@@ -87,7 +87,7 @@ impl Plan {
             Some(QueryIn::Vector(vector)) => (vector, None),
             Some(QueryIn::Document(_)) => unreachable!("`Plan::new` has put its vector in its place"),
             Some(QueryIn::Point(id)) => {
-                stored = collection.get(*id).ok_or(ApiError::NoPoint(id.0))?.vector();
+                stored = collection.get(*id).ok_or(ApiError::NoPoint(*id))?.vector();
                 (&stored, Some(*id))
             }
         };
@@ -113,7 +113,7 @@ impl Plan {
     fn in_id_order(&self, collection: &Collection) -> Vec<ScoredPoint> {
         let matches =
             |point: &PointView<'_>| self.filter.as_ref().is_none_or(|f| f.matches(point.id(), point.payload()));
-        let points = collection.scroll(PointId(0)).filter(matches).skip(self.offset).take(self.limit);
+        let points = collection.scroll(PointId::FIRST).filter(matches).skip(self.offset).take(self.limit);
         points.map(|point| self.scored(point, 0.0)).collect()
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::Map;
 use vicino_datasets::Dataset;
-use vicino_index::collection::{Collection, Payload, Point, Schema, Search};
+use vicino_index::collection::{Collection, Found, Payload, Point, Schema, Search};
 use vicino_index::{BuildOptions, ElementType, HnswParams, PointId, SearchParams, VectorSpec};
 
 use super::recall::{self, K, Recall};
@@ -77,7 +77,7 @@ fn build(dataset: &Dataset) -> anyhow::Result<(Collection, Vec<Vec<f32>>)> {
     };
     let mut collection = Collection::new(schema)?;
     let batch = rows(&dataset.train).into_iter().zip(0..);
-    let batch = batch.map(|(vector, id)| Point { id: PointId(id), vector, payload: Payload::new() }).collect();
+    let batch = batch.map(|(vector, id)| Point { id: PointId::Integer(id), vector, payload: Payload::new() }).collect();
     let bar = ProgressBar::new(dataset.train.len() as u64);
     let progress = |done: usize, _: usize| bar.set_position(done as u64);
     let started = Instant::now();
@@ -100,9 +100,13 @@ fn measure(collection: &Collection, dataset: &mut Dataset, queries: &[Vec<f32>])
     let mut recall = Recall::default();
     let started = Instant::now();
     let mut answers = Vec::with_capacity(queries.len());
+    let row = |found: &Found<'_>| match found.point.id() {
+        PointId::Integer(row) => row,
+        PointId::Uuid(_) => unreachable!("points are numbered by row"),
+    };
     for query in queries {
         let found = collection.search(query, Search::new(K))?;
-        answers.push(found.iter().map(|found| found.point.id().0).collect::<Vec<u64>>());
+        answers.push(found.iter().map(row).collect::<Vec<u64>>());
     }
     let seconds = started.elapsed().as_secs_f64();
     for (query, found) in answers.into_iter().enumerate() {

@@ -159,11 +159,9 @@ fn condition(value: &Value, depth: usize) -> Parsed<Condition> {
             Ok(Condition::Nested(key(value)?, filter))
         }
         _ => {
-            let id = |value: &Value| match value.as_u64() {
-                Some(id) => Ok(PointId(id)),
-                None => {
-                    problem(format!("{}: expected an unsigned integer id (UUIDs are not supported yet)", short(value)))
-                }
+            let id = |value: &Value| match PointId::deserialize(value) {
+                Ok(id) => Ok(id),
+                Err(_) => problem(format!("{}: expected {}", short(value), PointId::EXPECTED)),
             };
             Ok(Condition::HasId(list(value)?.iter().map(id).collect::<Parsed<_>>()?))
         }

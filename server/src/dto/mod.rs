@@ -24,7 +24,7 @@ pub use point::{
 };
 pub use query::{QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
 pub use unserved::Unserved;
-pub use vector::{Document, Id, NamedVector, QueryIn, SearchVector, VectorIn};
+pub use vector::{Document, NamedVector, QueryIn, SearchVector, VectorIn};
 
 /// The version of Qdrant's API that is spoken; clients compare it with their own.
 pub const QDRANT_VERSION: &str = "1.19.0";

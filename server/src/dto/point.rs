@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vicino_index::PointId;
 use vicino_index::collection::Payload;
 
-use super::{FilterIn, Id, Unserved, VectorIn};
+use super::{FilterIn, Unserved, VectorIn};
 
 /// `PUT …/points`: `points` or `batch`.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Upsert {
 #[serde(deny_unknown_fields)]
 pub struct PointIn {
     /// Its id.
-    pub id: Id,
+    pub id: PointId,
     /// Its vector.
     pub vector: VectorIn,
     /// Its payload, stored as it is.
@@ -45,7 +45,7 @@ pub struct PointIn {
 #[serde(deny_unknown_fields)]
 pub struct BatchIn {
     /// `[points]`.
-    pub ids: Vec<Id>,
+    pub ids: Vec<PointId>,
     /// `[points]`.
     pub vectors: Vec<VectorIn>,
     /// `[points]`, or absent.
@@ -71,7 +71,7 @@ pub enum UpdateMode {
 pub struct DeletePoints {
     /// Which; or `filter`.
     #[serde(default)]
-    pub points: Option<Vec<Id>>,
+    pub points: Option<Vec<PointId>>,
     /// Those that match.
     #[serde(default)]
     pub filter: Option<FilterIn>,
@@ -88,7 +88,7 @@ pub struct SetPayload {
     pub payload: Payload,
     /// Of which points, all of which must exist; or `filter`.
     #[serde(default)]
-    pub points: Option<Vec<Id>>,
+    pub points: Option<Vec<PointId>>,
     /// Those that match.
     #[serde(default)]
     pub filter: Option<FilterIn>,
@@ -108,7 +108,7 @@ pub struct DeletePayload {
     pub keys: Vec<String>,
     /// Of which points, all of which must exist; or `filter`.
     #[serde(default)]
-    pub points: Option<Vec<Id>>,
+    pub points: Option<Vec<PointId>>,
     /// Those that match.
     #[serde(default)]
     pub filter: Option<FilterIn>,
@@ -123,7 +123,7 @@ pub struct DeletePayload {
 pub struct ClearPayload {
     /// Of which points, all of which must exist; or `filter`.
     #[serde(default)]
-    pub points: Option<Vec<Id>>,
+    pub points: Option<Vec<PointId>>,
     /// Those that match.
     #[serde(default)]
     pub filter: Option<FilterIn>,
@@ -154,7 +154,7 @@ pub enum UpdateStatus {
 #[serde(deny_unknown_fields)]
 pub struct RetrieveRequest {
     /// Which points; those that do not exist are left out.
-    pub ids: Vec<Id>,
+    pub ids: Vec<PointId>,
     /// Absent: all of it.
     #[serde(default)]
     pub with_payload: Option<WithPayload>,
@@ -172,7 +172,7 @@ pub struct RetrieveRequest {
 pub struct ScrollRequest {
     /// The first id, inclusive.
     #[serde(default)]
-    pub offset: Option<Id>,
+    pub offset: Option<PointId>,
     /// Points on a page; absent: 10.
     #[serde(default)]
     pub limit: Option<usize>,

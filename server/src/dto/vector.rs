@@ -1,37 +1,12 @@
-//! Ids and vectors in the shapes that a request may give them.
+//! Vectors in the shapes that a request may give them.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use vicino_index::PointId;
 
 use super::Unserved;
-
-/// A point's id: an unsigned integer. Qdrant's other form, a UUID, is refused by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Id(pub PointId);
-
-const ID: &str = "an unsigned integer id (UUIDs are not supported yet)";
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Ids;
-        impl Visitor<'_> for Ids {
-            type Value = Id;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(ID)
-            }
-
-            fn visit_u64<E: Error>(self, id: u64) -> Result<Id, E> {
-                Ok(Id(PointId(id)))
-            }
-        }
-        deserializer.deserialize_any(Ids)
-    }
-}
 
 /// A text that the server turns into a vector: `{"text": …, "model": …}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,11 +136,20 @@ impl<'de> Visitor<'de> for Queries {
     type Value = QueryIn;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a vector (a list of numbers), {ID}{}", if self.nested { "" } else { " or {\"nearest\": …}" })
+        write!(
+            f,
+            "a vector (a list of numbers), {}{}",
+            PointId::EXPECTED,
+            if self.nested { "" } else { " or {\"nearest\": …}" }
+        )
     }
 
     fn visit_u64<E: Error>(self, id: u64) -> Result<QueryIn, E> {
-        Ok(QueryIn::Point(PointId(id)))
+        Ok(QueryIn::Point(id.into()))
+    }
+
+    fn visit_str<E: Error>(self, id: &str) -> Result<QueryIn, E> {
+        PointId::deserialize(id.into_deserializer()).map(QueryIn::Point)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<QueryIn, A::Error> {

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use vicino_index::Uuid;
 use vicino_index::faults::{KILL_AT, Point};
 
 use crate::program::VICINO;
@@ -89,6 +90,21 @@ fn call(agent: &ureq::Agent, method: &str, url: &str, body: &Value) -> Option<Va
     Some(answer["result"].clone())
 }
 
+/// What point `number` is called: every other one by a UUID.
+fn name(number: u64) -> Value {
+    if number.is_multiple_of(2) { number.into() } else { Uuid::from_u128(u128::from(number) << 64).to_string().into() }
+}
+
+fn names(numbers: &[u64]) -> Vec<Value> {
+    numbers.iter().map(|&number| name(number)).collect()
+}
+
+/// The number of the point called `name`.
+fn number(name: &Value) -> u64 {
+    let uuid = |text: &str| (text.parse::<Uuid>().expect("a UUID").as_u128() >> 64) as u64;
+    name.as_u64().or_else(|| name.as_str().map(uuid)).expect("an integer or a string")
+}
+
 /// One writer's ids and what is known of them.
 struct Writer {
     number: u64,
@@ -136,7 +152,7 @@ impl Writer {
                         (0..DIM).map(|_| self.random.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0).collect();
                     let payload =
                         json!({"n": self.random.below(1000), "text": "x".repeat(self.random.below(60) as usize)});
-                    points.push(json!({"id": id, "vector": vector, "payload": payload}));
+                    points.push(json!({"id": name(id), "vector": vector, "payload": payload}));
                     state.insert(id, (vector.iter().map(|x| x.to_bits()).collect(), payload));
                 }
                 ("PUT", "?wait=true", json!({ "points": points }))
@@ -144,17 +160,17 @@ impl Writer {
             6..8 => {
                 let ids = self.ids(6);
                 ids.iter().for_each(|id| drop(state.remove(id)));
-                ("POST", "/delete?wait=true", json!({ "points": ids }))
+                ("POST", "/delete?wait=true", json!({ "points": names(&ids) }))
             }
             8 => {
                 let (ids, value) = (there(self.ids(6), state), self.random.below(1000));
                 ids.iter().for_each(|id| state.get_mut(id).unwrap().1["set"] = value.into());
-                ("POST", "/payload?wait=true", json!({"payload": {"set": value}, "points": ids}))
+                ("POST", "/payload?wait=true", json!({"payload": {"set": value}, "points": names(&ids)}))
             }
             _ => {
                 let ids = there(self.ids(3), state);
                 ids.iter().for_each(|id| state.get_mut(id).unwrap().1 = Map::new().into());
-                ("POST", "/payload/clear?wait=true", json!({ "points": ids }))
+                ("POST", "/payload/clear?wait=true", json!({ "points": names(&ids) }))
             }
         }
     }
@@ -186,7 +202,7 @@ fn found(url: &str) -> Option<State> {
     let bits =
         |vector: &Value| vector.as_array().unwrap().iter().map(|x| (x.as_f64().unwrap() as f32).to_bits()).collect();
     let points = page["points"].as_array().unwrap().iter();
-    Some(points.map(|p| (p["id"].as_u64().unwrap(), (bits(&p["vector"]), p["payload"].clone()))).collect())
+    Some(points.map(|p| (number(&p["id"]), (bits(&p["vector"]), p["payload"].clone()))).collect())
 }
 
 #[test]

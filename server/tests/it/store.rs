@@ -55,7 +55,7 @@ fn collections_are_made_and_removed_whole() {
         ledger.lock().unwrap().may.insert(name.into());
         assert!(store.create(CollectionName::new(name).unwrap(), schema()).unwrap());
         *ledger.lock().unwrap() = Ledger { must: names(&store), may: BTreeSet::new() };
-        let point = Point { id: PointId(1), vector: vec![1.0, 2.0], payload: Payload::new() };
+        let point = Point { id: PointId::Integer(1), vector: vec![1.0, 2.0], payload: Payload::new() };
         store.get(name).unwrap().write(Change::Upsert(vec![point])).unwrap();
     }
     {

@@ -114,6 +114,54 @@ fn scrolling_walks_all_ids_in_order() {
 }
 
 #[test]
+fn ids_are_integers_or_uuids_in_any_spelling() {
+    let client = Client::with_collection(2, "Euclid");
+    let (low, high) = ("000f4240-0000-4000-8000-00000000002a", "f9168c5e-ceb2-4faa-b6bf-329bf39fa1e4");
+    let points =
+        [json!("F9168C5ECEB24FAAB6BF329BF39FA1E4"), json!(u64::MAX), json!(format!("urn:uuid:{low}")), json!(0)];
+    let points: Vec<Value> = (0..).zip(points).map(|(x, id)| json!({"id": id, "vector": [x, 0]})).collect();
+    client.ok("PUT", "/collections/c/points", json!({ "points": points }));
+    let ids = |points: &Value| points.as_array().unwrap().iter().map(|point| point["id"].clone()).collect::<Vec<_>>();
+
+    // Integers come before UUIDs, page by page.
+    let (mut seen, mut offset) = (Vec::new(), Value::Null);
+    loop {
+        let page = client.ok("POST", "/collections/c/points/scroll", json!({"limit": 1, "offset": offset}));
+        seen.extend(ids(&page["points"]));
+        offset = page["next_page_offset"].clone();
+        if offset.is_null() {
+            break;
+        }
+    }
+    assert_eq!(seen, [json!(0), json!(u64::MAX), json!(low), json!(high)]);
+
+    for spelling in [high.to_owned(), high.to_uppercase(), high.replace('-', ""), format!("urn:uuid:{high}")] {
+        assert_eq!(
+            client.ok("GET", &format!("/collections/c/points/{spelling}"), Value::Null)["vector"],
+            json!([0.0, 0.0])
+        );
+        let found = client.ok("POST", "/collections/c/points", json!({"ids": [spelling, 7, 0]}));
+        assert_eq!(ids(&found), [json!(high), json!(0)]);
+        let nearest = query(&client, json!({"query": spelling, "limit": 1}));
+        assert_eq!(ids(&nearest), [json!(u64::MAX)], "the nearest but for itself");
+        let filter = json!({"must": [{"has_id": [spelling, 0]}]});
+        assert_eq!(ids(&query(&client, json!({"query": [9, 0], "filter": filter}))), [json!(0), json!(high)]);
+    }
+    // A UUID of digits alone is no number.
+    let digits = "00000000000000000000000000000042";
+    client.ok(
+        "PUT",
+        "/collections/c/points",
+        json!({"points": [{"id": digits, "vector": [5, 5]}, {"id": 42, "vector": [6, 6]}]}),
+    );
+    assert_eq!(client.ok("GET", &format!("/collections/c/points/{digits}"), Value::Null)["vector"], json!([5.0, 5.0]));
+    client.ok("POST", "/collections/c/points/payload", json!({"payload": {"a": 1}, "points": [high]}));
+    client.ok("POST", "/collections/c/points/delete", json!({"points": [low, digits, u64::MAX]}));
+    let left = client.ok("POST", "/collections/c/points/scroll", json!({}))["points"].take();
+    assert_eq!((ids(&left), &left[2]["payload"]), (vec![json!(0), json!(42), json!(high)], &json!({"a": 1})));
+}
+
+#[test]
 fn queries_take_every_served_form() {
     let client = filled("Euclid");
     let near_three = [30, 2, u64::MAX, 1];

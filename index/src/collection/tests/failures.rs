@@ -156,7 +156,7 @@ fn every_call_fails_while_a_collection_is_opened() {
 }
 
 fn upsert(id: u64, value: f32) -> Change {
-    Change::Upsert(vec![Point { id: PointId(id), vector: vec![value; DIM], payload: Payload::new() }])
+    Change::Upsert(vec![Point { id: PointId::Integer(id), vector: vec![value; DIM], payload: Payload::new() }])
 }
 
 /// A disk without room: upserts are refused and change nothing, deletes are taken, and with room all goes on.
@@ -176,7 +176,9 @@ fn full_disk() -> Result<(), String> {
         if full == 0 {
             return Err(format!("four points fit into {room} bytes"));
         }
-        collection.write(Change::Delete(vec![PointId(room % 10)])).map_err(|error| format!("room {room}: {error}"))?;
+        collection
+            .write(Change::Delete(vec![PointId::Integer(room % 10)]))
+            .map_err(|error| format!("room {room}: {error}"))?;
         if collection.write(upsert(30, 3.0)).is_ok() {
             return Err("a point took the room for deletes".into());
         }
@@ -228,13 +230,16 @@ fn many_writers_share_syncs_and_each_gets_its_own_answer() {
                 let mut operations = Vec::new();
                 for number in 0..each {
                     if number % 10 == 9 {
-                        let bad =
-                            Change::Upsert(vec![Point { id: PointId(0), vector: vec![], payload: Payload::new() }]);
+                        let bad = Change::Upsert(vec![Point {
+                            id: PointId::Integer(0),
+                            vector: vec![],
+                            payload: Payload::new(),
+                        }]);
                         assert!(matches!(collection.write(bad), Err(WriteError::Upsert(_))));
                     } else {
                         let id = writer * each + number;
                         operations.push(collection.write(upsert(id, id as f32)).unwrap());
-                        assert!(collection.read().get(PointId(id)).is_some(), "read what was written");
+                        assert!(collection.read().get(PointId::Integer(id)).is_some(), "read what was written");
                     }
                 }
                 operations

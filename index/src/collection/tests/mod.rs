@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use self::workload::id;
 use super::*;
 use crate::Metric;
 
@@ -42,9 +43,10 @@ fn schema(metric: Metric, element: ElementType, full_scan_bytes: usize) -> Schem
     Schema { vectors, hnsw: HnswParams::new(8, 64), full_scan_bytes, note: Payload::new() }
 }
 
-fn point(id: u64, vector: Vec<f32>) -> Point {
+fn point(id: impl Into<PointId>, vector: Vec<f32>) -> Point {
+    let id = id.into();
     let payload = json!({ "id": id, "text": format!("point {id}") });
-    Point { id: PointId(id), vector, payload: payload.as_object().unwrap().clone() }
+    Point { id, vector, payload: payload.as_object().unwrap().clone() }
 }
 
 fn upsert(collection: &mut Collection, batch: Vec<Point>) -> Result<u64, UpsertError> {
@@ -54,13 +56,13 @@ fn upsert(collection: &mut Collection, batch: Vec<Point>) -> Result<u64, UpsertE
 /// What a collection should hold.
 #[derive(Default)]
 struct Model {
-    points: BTreeMap<u64, (Vec<f32>, u64)>,
+    points: BTreeMap<PointId, (Vec<f32>, u64)>,
 }
 
 impl Model {
     /// The user's scores of all points but `except`, nearest first.
     fn scores(&self, metric: Metric, query: &[f32], except: Option<PointId>) -> Vec<f32> {
-        let others = self.points.iter().filter(|(id, _)| Some(PointId(**id)) != except);
+        let others = self.points.iter().filter(|(id, _)| Some(**id) != except);
         let mut scores: Vec<f32> = others.map(|(_, (vector, _))| score(metric, query, vector)).collect();
         scores.sort_by(f32::total_cmp);
         if metric.larger_is_nearer() {
@@ -100,23 +102,23 @@ fn run_model(seed: u64, schema: Schema, operations: usize) -> f64 {
     let (mut right, mut asked) = (0, 0);
     for operation in 1..=operations as u64 {
         if random.below(3) > 0 {
-            let ids: Vec<u64> = (0..=random.below(8)).map(|_| random.below(200)).collect();
+            let ids: Vec<PointId> = (0..=random.below(8)).map(|_| id(random.below(200))).collect();
             let batch: Vec<Point> = ids.iter().map(|&id| point(id, random.vector())).collect();
-            let stored = batch.iter().map(|point| (point.id.0, (point.vector.clone(), operation)));
+            let stored = batch.iter().map(|point| (point.id, (point.vector.clone(), operation)));
             model.points.extend(stored.collect::<Vec<_>>());
             assert_eq!(upsert(&mut collection, batch), Ok(operation), "{context}");
         } else {
-            let ids: Vec<PointId> = (0..random.below(12)).map(|_| PointId(random.below(200))).collect();
-            ids.iter().for_each(|id| drop(model.points.remove(&id.0)));
+            let ids: Vec<PointId> = (0..random.below(12)).map(|_| id(random.below(200))).collect();
+            ids.iter().for_each(|id| drop(model.points.remove(id)));
             assert_eq!(collection.delete(&ids), operation, "{context}");
         }
         let (query, k) = (random.vector(), 1 + random.below(20) as usize);
-        let except = Some(PointId(random.below(200))).filter(|_| random.below(2) == 0);
+        let except = Some(id(random.below(200))).filter(|_| random.below(2) == 0);
         let found = collection.search(&query, Search { ef: 64, except, ..Search::new(k) }).unwrap();
         let scores = model.scores(metric, &query, except);
         assert_eq!(found.len(), k.min(scores.len()), "{context}, operation {operation}");
         for (found, &best) in found.iter().zip(&scores) {
-            let (vector, version) = &model.points[&found.point.id().0];
+            let (vector, version) = &model.points[&found.point.id()];
             assert_eq!(found.point.version(), *version, "{context}, operation {operation}");
             assert!(Some(found.point.id()) != except, "{context}, operation {operation}");
             let true_score = score(metric, &query, vector);
@@ -144,19 +146,16 @@ fn run_model(seed: u64, schema: Schema, operations: usize) -> f64 {
 fn assert_equal(collection: &Collection, model: &Model, context: &str) {
     let vectors = collection.schema().vectors;
     assert_eq!(collection.len(), model.points.len(), "{context}");
-    for (found, (&id, (vector, version))) in collection.scroll(PointId(0)).zip(&model.points) {
-        assert_eq!(
-            (found.id(), found.version(), &found.payload()["id"]),
-            (PointId(id), *version, &json!(id)),
-            "{context}"
-        );
+    for (found, (&id, (vector, version))) in collection.scroll(PointId::FIRST).zip(&model.points) {
+        assert_eq!((found.id(), found.version(), &found.payload()["id"]), (id, *version, &json!(id)), "{context}");
         let scale = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
         let scale = if vectors.normalises() && scale > 0.0 { scale } else { 1.0 };
         assert!(found.vector().iter().zip(vector).all(|(&x, &y)| near(vectors, x, y / scale)), "{context}, point {id}");
     }
-    let middle = PointId(100);
-    let rest = collection.scroll(middle).map(|point| point.id().0);
-    assert!(rest.eq(model.points.range(100..).map(|(&id, _)| id)), "{context}");
+    for middle in [id(100), id(101)] {
+        let rest = collection.scroll(middle).map(|point| point.id());
+        assert!(rest.eq(model.points.range(middle..).map(|(&id, _)| id)), "{context}");
+    }
 }
 
 #[test]
@@ -187,14 +186,14 @@ fn a_bad_batch_changes_nothing() {
         let batch =
             vec![point(2, vec![2.0; DIM]), point(1, vec![3.0; DIM]), point(9, bad.clone()), point(9, vec![0.0; DIM])];
         let error = upsert(&mut collection, batch).unwrap_err();
-        assert!(matches!(error, UpsertError::Vector { id: PointId(9), .. }), "{bad:?}: {error}");
+        assert!(matches!(error, UpsertError::Vector { id: PointId::Integer(9), .. }), "{bad:?}: {error}");
         let held: Vec<_> =
-            collection.scroll(PointId(0)).map(|point| (point.id(), point.vector(), point.version())).collect();
-        assert_eq!(held, [(PointId(1), vec![1.0; DIM], 1)]);
+            collection.scroll(PointId::FIRST).map(|point| (point.id(), point.vector(), point.version())).collect();
+        assert_eq!(held, [(PointId::Integer(1), vec![1.0; DIM], 1)]);
     }
     let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "in": inner })).as_object().unwrap().clone();
     let with_payload = |levels| vec![Point { payload: nested(levels), ..point(3, vec![0.0; DIM]) }];
-    assert_eq!(upsert(&mut collection, with_payload(101)), Err(UpsertError::Depth { id: PointId(3) }));
+    assert_eq!(upsert(&mut collection, with_payload(101)), Err(UpsertError::Depth { id: PointId::Integer(3) }));
     assert_eq!(upsert(&mut collection, with_payload(100)), Ok(2));
     assert_eq!(upsert(&mut collection, vec![]), Ok(3));
 }
@@ -207,8 +206,8 @@ fn an_empty_collection_checks_the_query_and_finds_nothing() {
     upsert(&mut collection, vec![point(1, vec![0.0; DIM])]).unwrap();
     let found = collection.search(&[0.5; DIM], Search::new(usize::MAX)).unwrap();
     assert_eq!((found.len(), found[0].score, found[0].point.vector()), (1, 0.0, vec![0.0; DIM]));
-    collection.delete(&[PointId(1), PointId(1), PointId(5)]);
-    assert!(collection.is_empty() && collection.get(PointId(1)).is_none());
+    collection.delete(&[PointId::Integer(1), PointId::Integer(1), PointId::Integer(5)]);
+    assert!(collection.is_empty() && collection.get(PointId::Integer(1)).is_none());
     assert!(collection.search(&[0.5; DIM], Search { exact: true, ..Search::new(3) }).unwrap().is_empty());
 }
 
@@ -216,7 +215,7 @@ fn an_empty_collection_checks_the_query_and_finds_nothing() {
 /// one is made up.
 fn replay_checks_its_sum() -> Result<(), String> {
     let mut collection = Collection::new(schema(Metric::L2, ElementType::F32, 0)).unwrap();
-    let record = record::Record::Delete(vec![PointId(1)]).encode();
+    let record = record::Record::Delete(vec![PointId::Integer(1)]).encode();
     let mut group = |first, sum| {
         let end = crate::wal::Position::default();
         home::replay(&mut collection, &crate::wal::Group { end, first, sum, records: vec![&record], bytes: 0 })

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::workload::{State, apply, below, change, dir, file_system, is_below};
+use super::workload::{State, apply, below, change, dir, file_system, id, is_below};
 use super::{Random, Search, schema};
 use crate::collection::{Options, Payload, SharedCollection, SyncMode};
 use crate::vfs::{Keep, SimFs};
@@ -66,7 +66,7 @@ fn run(seed: u64, operations: usize) {
                 }
             }
             1 => {
-                let id = PointId(random.below(IDS));
+                let id = id(random.below(IDS));
                 let collection = collection.read();
                 let held = collection.get(id).map(|point| (point.version(), point.vector(), point.payload().clone()));
                 assert_eq!(held.as_ref(), state.get(&id), "{context}");
@@ -90,7 +90,7 @@ fn assert_same(collection: &SharedCollection, state: &State, context: &str) {
     let collection = collection.read();
     collection.graph().check().unwrap_or_else(|fault| panic!("{context}: {fault}"));
     let held = collection
-        .scroll(PointId(0))
+        .scroll(PointId::FIRST)
         .map(|point| (point.id(), (point.version(), point.vector(), point.payload().clone())));
     assert!(held.eq(state.iter().map(|(id, held)| (*id, held.clone()))), "{context}");
 }

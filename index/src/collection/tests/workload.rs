@@ -8,7 +8,7 @@ use super::{DIM, Random, schema};
 use crate::collection::{Change, Options, Payload, PayloadEdit, Point, Schema, SharedCollection, SyncMode};
 use crate::filter::{Condition, Filter, PayloadPath, Range, Test};
 use crate::vfs::{SimFs, Vfs};
-use crate::{ElementType, Metric, PointId};
+use crate::{ElementType, Metric, PointId, Uuid};
 
 /// What one point is: version, vector, payload.
 pub(super) type Held = (u64, Vec<f32>, Payload);
@@ -48,6 +48,11 @@ pub(super) fn open(fs: &SimFs, sync: SyncMode) -> Result<SharedCollection, Strin
     SharedCollection::open(Arc::new(fs.clone()), dir(), options(sync)).map_err(|error| error.to_string())
 }
 
+/// Id `number` of a workload: every third is a UUID.
+pub(super) fn id(number: u64) -> PointId {
+    if number % 3 == 2 { Uuid::from_u128(u128::from(number) << 64).into() } else { number.into() }
+}
+
 /// A change that any state allows, given the ids there are.
 pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
     let payload = |random: &mut Random| {
@@ -60,7 +65,7 @@ pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
         payload
     };
     let some_ids = |random: &mut Random, most: u64| -> Vec<PointId> {
-        (0..=random.below(most)).map(|_| PointId(random.below(ids))).collect()
+        (0..=random.below(most)).map(|_| id(random.below(ids))).collect()
     };
     let some_points = |random: &mut Random| -> Vec<Point> {
         let points = some_ids(random, 3).into_iter();
@@ -179,7 +184,7 @@ pub(super) fn held(collection: &SharedCollection) -> State {
     let collection = collection.read();
     assert_eq!(collection.schema(), &small_schema());
     let state: State = collection
-        .scroll(PointId(0))
+        .scroll(PointId::FIRST)
         .map(|point| (point.id(), (point.version(), point.vector(), point.payload().clone())))
         .collect();
     assert_eq!(state.len(), collection.len());
