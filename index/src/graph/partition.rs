@@ -11,6 +11,7 @@ use crate::distance::tile::{Panel, SIDE, Strip};
 use crate::spec::Component;
 use crate::vectors::dense::DenseView;
 
+use super::compare::fill;
 use super::level::mix;
 
 /// A part of at most so many rows is a leaf.
@@ -67,7 +68,7 @@ fn drawn(set: &[u32], count: usize, seed: u64) -> Vec<u32> {
 /// For each slot of `set`, the number of its nearest leader.
 fn assign<T: Component>(isa: Isa, space: DenseView<'_, T>, set: &[u32], leaders: &[u32]) -> Vec<u16> {
     let mut panel = Panel::default();
-    super::leaves::fill(space, leaders, &mut panel);
+    fill(space, leaders, &mut panel);
     let task = |slots: &[u32]| dispatch(isa, Assign { space, slots, leaders: &panel });
     set.par_chunks(TASK_ROWS).flat_map_iter(task).collect()
 }
@@ -84,7 +85,7 @@ impl<T: Component> Task for Assign<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<u16> {
         let (mut panel, mut strip, mut distances) = (Panel::default(), Strip::default(), Default::default());
-        super::leaves::fill(self.space, self.slots, &mut panel);
+        fill(self.space, self.slots, &mut panel);
         let mut nearest = Vec::with_capacity(self.slots.len());
         for first in (0..panel.len()).step_by(SIDE) {
             panel.strip(first, &mut strip);

@@ -29,6 +29,7 @@ use crate::spec::{Component, VectorSpec};
 use crate::threads;
 use crate::vectors::dense::{Dense, Vectors};
 
+use super::calibrate::Calibration;
 use super::entry::Entries;
 use super::layout::{Layout, RowMut};
 use super::params::{QuantizedParams, Unsupported};
@@ -74,6 +75,7 @@ impl QuantizedGraph {
             entries: Entries::default(),
             twins: Array::default(),
             full: Some(vectors),
+            calibration: Calibration::default(),
         };
         index.rows.resize(nodes * layout.stride);
         let report = |done: usize| {
@@ -85,9 +87,6 @@ impl QuantizedGraph {
         match scale {
             Scale::Whole => index.link(&index.bytes::<u8>(1.0), &rotated, &report),
             Scale::Own => index.link(&index.bytes::<i8>(127.0 / index.largest()), &rotated, &report),
-        }
-        if scale == Scale::Whole {
-            index.full = None;
         }
         report(nodes);
         index
@@ -135,6 +134,10 @@ impl QuantizedGraph {
         graph.refine(dense.view(), &params, &candidates, &|done| report(nodes / 2 + done / 2));
         self.write_links(rotated, graph.links.view(), graph.entry);
         self.twins = std::mem::take(&mut graph.links.twins);
+        if self.scale == Scale::Whole {
+            self.full = None;
+        }
+        self.calibration = self.calibrate(dense);
     }
 
     /// The nodes that walks towards each of `nodes` expand.
@@ -146,7 +149,10 @@ impl QuantizedGraph {
             max_hops: self.params.refine_hops,
             rescored: 0,
         };
-        let query = |index: usize, query: &mut Vec<f32>| self.vectors().decode(Slot(nodes[index]), query);
+        let query = |index: usize, query: &mut Vec<f32>| {
+            self.vectors().decode(Slot(nodes[index]), query);
+            None
+        };
         let done = |index: usize, walk: &mut Walk| out[index].extend(walk.found.iter().map(|found| found.1));
         let (field, queries) = (Field { full: (&[], 0), ..self.field() }, nodes.len());
         dispatch(isa(), Batch { field, limits, queries, query, accept: |_| true, done, walks });

@@ -4,9 +4,10 @@
 //! Gou et al., SIGMOD 2025, arXiv:2411.12229, on RaBitQ's codes). One hop scores all 32 from one sequential read, and computes a
 //! single exact distance. It is built whole and not changed after.
 //!
-//! layout (bytes of a row) · entry (where walks begin) · frontier walk (a search) · params · build save.
+//! layout (bytes of a row) · entry (where walks begin) · frontier walk (a search) · params · rotated build calibrate · save.
 
 mod build;
+mod calibrate;
 mod entry;
 mod frontier;
 mod layout;
@@ -34,6 +35,7 @@ use crate::spec::{VectorError, VectorSpec};
 use crate::storage::save::vector_bytes;
 use crate::vectors::dense::{Line, Vectors};
 
+use calibrate::Calibration;
 use entry::Entries;
 use layout::{Layout, Row};
 use walk::{Batch, Field, Limits, MAX_WIDTH, Walk};
@@ -83,6 +85,7 @@ pub struct QuantizedGraph {
     twins: Array<u32>,
     /// The vectors themselves; none where bytes are exact.
     full: Option<Vectors>,
+    calibration: Calibration,
 }
 
 /// The buffers of searches on one thread.
@@ -161,7 +164,7 @@ impl QuantizedGraph {
         accept: &dyn Fn(Slot) -> bool,
         walks: &mut [Walk],
         ranking: &mut Ranking,
-        mut done: impl FnMut(usize, &[Hit]),
+        done: impl FnMut(usize, &[Hit]),
     ) -> Result<QuantizedStats, (usize, SearchError)> {
         if params.k == 0 {
             return Err((0, SearchError::ZeroK));
@@ -169,11 +172,38 @@ impl QuantizedGraph {
         if params.slack.is_nan() {
             return Err((0, SearchError::Radius { found: params.slack }));
         }
+        let mut error = None;
+        let load = |index, out: &mut Vec<f32>| {
+            if let Err(fault) = load(&self.spec, queries.row(index), out) {
+                error.get_or_insert((index, fault));
+                out.clear();
+                out.resize(self.spec.dim(), 0.0);
+            }
+            None
+        };
+        let stats = self.walk(queries.len(), load, params, accept, walks, ranking, done);
+        match error {
+            Some((index, error)) => Err((index, error.into())),
+            None => Ok(stats),
+        }
+    }
+
+    /// Walks for queries that `query` loads, with a node to pass over each, and hands their hits to `done`.
+    #[allow(clippy::too_many_arguments)] // what is asked, how far, which rows count, the buffers, the answer
+    fn walk(
+        &self,
+        queries: usize,
+        query: impl FnMut(usize, &mut Vec<f32>) -> Option<u32>,
+        params: QuantizedSearch,
+        accept: &dyn Fn(Slot) -> bool,
+        walks: &mut [Walk],
+        ranking: &mut Ranking,
+        mut done: impl FnMut(usize, &[Hit]),
+    ) -> QuantizedStats {
         let k = params.k.min(self.len());
         // Bytes may swap neighbours at nearly one distance; a few more than k make sure that those meant are among them.
         let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
         let limits = Limits { k, keep, slack: params.slack, max_hops: params.max_hops.max(1), rescored: RESCORED };
-        let mut error = None;
         let mut stats = QuantizedStats::default();
         let accepts = |node| self.copies(node).any(|copy| accept(Slot(copy)));
         dispatch(
@@ -181,14 +211,8 @@ impl QuantizedGraph {
             Batch {
                 field: self.field(),
                 limits,
-                queries: queries.len(),
-                query: |index, out: &mut Vec<f32>| {
-                    if let Err(fault) = load(&self.spec, queries.row(index), out) {
-                        error.get_or_insert((index, fault));
-                        out.clear();
-                        out.resize(self.spec.dim(), 0.0);
-                    }
-                },
+                queries,
+                query,
                 accept: accepts,
                 done: |index, walk: &mut Walk| {
                     self.rank(walk, k, accept, ranking);
@@ -203,13 +227,10 @@ impl QuantizedGraph {
                     };
                     done(index, &ranking.hits);
                 },
-                walks: &mut walks[..queries.len().clamp(1, MAX_WIDTH).min(WIDTH)],
+                walks: &mut walks[..queries.clamp(1, MAX_WIDTH).min(WIDTH)],
             },
         );
-        match error {
-            Some((index, error)) => Err((index, error.into())),
-            None => Ok(stats),
-        }
+        stats
     }
 
     fn field(&self) -> Field<'_> {

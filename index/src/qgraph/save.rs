@@ -18,6 +18,7 @@ use crate::storage::format::{self, IndexFile, OpenError, SaveError, Section};
 use crate::storage::save::{StoredSpec, vector_bytes, vectors};
 use crate::vfs::RealFs;
 
+use super::calibrate::Calibration;
 use super::entry::{Entries, block_bytes};
 use super::layout::Layout;
 use super::{DEGREE, QuantizedGraph, QuantizedParams};
@@ -29,6 +30,7 @@ struct Metadata {
     params: QuantizedParams,
     lossless: bool,
     units: Units,
+    calibration: Calibration,
 }
 
 impl QuantizedGraph {
@@ -36,8 +38,13 @@ impl QuantizedGraph {
     /// when this returns.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
         let lossless = self.scale == Scale::Whole;
-        let metadata =
-            codec::encode(&Metadata { spec: self.spec.into(), params: self.params, lossless, units: self.units });
+        let metadata = codec::encode(&Metadata {
+            spec: self.spec.into(),
+            params: self.params,
+            lossless,
+            units: self.units,
+            calibration: self.calibration.clone(),
+        });
         let sections = [
             (Section::Metadata, &metadata[..]),
             (Section::Mean, bytemuck::cast_slice(self.mean.as_slice())),
@@ -59,6 +66,9 @@ impl QuantizedGraph {
         let invalid = |what: String| file.invalid(Section::Metadata, what);
         let spec = VectorSpec::try_from(metadata.spec).map_err(invalid)?;
         metadata.params.validate().map_err(|error| invalid(error.to_string()))?;
+        if !metadata.calibration.is_sound() {
+            return Err(invalid("recall that does not rise with slack".into()));
+        }
         let rotation = Rotation::new(spec.dim(), metadata.params.seed);
         let layout = Layout::new(spec.dim(), rotation.out_dim());
         let mut index = QuantizedGraph {
@@ -73,6 +83,7 @@ impl QuantizedGraph {
             entries: Entries { slots: file.array(Section::EntrySlots)?, blocks: file.array(Section::EntryBlocks)? },
             twins: file.array(Section::Twins)?,
             full: None,
+            calibration: metadata.calibration,
         };
         if !metadata.lossless {
             index.full = Some(vectors(&file, spec, Some(index.len()))?);
@@ -124,7 +135,7 @@ impl QuantizedGraph {
     }
 
     /// The neighbours of `node`: the lanes whose estimates are not infinite.
-    fn neighbors(&self, node: u32) -> Vec<u32> {
+    pub(super) fn neighbors(&self, node: u32) -> Vec<u32> {
         let row = self.row(node);
         let lanes = row.slots().iter().zip(row.factors(0));
         lanes.filter(|(_, add)| add.is_finite()).map(|(&slot, _)| slot).collect()

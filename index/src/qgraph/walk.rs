@@ -103,9 +103,9 @@ impl<'a> Field<'a> {
 }
 
 impl Walk {
-    /// Begins the search for `self.query`.
+    /// Begins the search for `self.query`, as if the node `except` were not there.
     #[inline(always)]
-    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits) {
+    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, except: Option<u32>) {
         let centred = self.query.iter().zip(field.mean).map(|(x, mean)| x - mean);
         field.rotation.rotate(centred, &mut self.rotated);
         self.table.set(simd, &self.rotated);
@@ -113,6 +113,7 @@ impl Walk {
         self.found.clear();
         self.frontier.clear(limits.max_hops.saturating_add(limits.rescored));
         self.visited.reset(field.nodes);
+        self.visited.insert(except.as_slice());
         self.counts = Counts::default();
         (self.stop, self.bound) = (f32::INFINITY, f32::INFINITY);
         self.stage = Stage::Enter;
@@ -265,7 +266,7 @@ pub(super) struct Batch<'a, Q, A, F> {
     pub(super) field: Field<'a>,
     pub(super) limits: Limits,
     pub(super) queries: usize,
-    /// Writes a query's vector, as [`Walk::query`] has it.
+    /// Writes a query's vector, as [`Walk::query`] has it, and names a node to pass over, if there is one.
     pub(super) query: Q,
     pub(super) accept: A,
     /// Takes what a query's walk found.
@@ -276,7 +277,7 @@ pub(super) struct Batch<'a, Q, A, F> {
 
 impl<Q, A, F> Task for Batch<'_, Q, A, F>
 where
-    Q: FnMut(usize, &mut Vec<f32>),
+    Q: FnMut(usize, &mut Vec<f32>) -> Option<u32>,
     A: Fn(u32) -> bool,
     F: FnMut(usize, &mut Walk),
 {
@@ -304,8 +305,8 @@ where
             if current[index].is_none()
                 && let Some(query) = waiting.next()
             {
-                (self.query)(query, &mut walk.query);
-                walk.start(simd, field, limits);
+                let except = (self.query)(query, &mut walk.query);
+                walk.start(simd, field, limits, except);
                 current[index] = Some(query);
             }
             if current[..width].iter().all(Option::is_none) {

@@ -35,12 +35,17 @@ fn saved(index: &QuantizedGraph) -> Vec<u8> {
 fn recall(points: &[f32], queries: &[f32], spec: VectorSpec, slack: f32) -> f64 {
     let index = build(points, spec, 0);
     index.check().unwrap();
+    recall_of(&index, points, queries, slack)
+}
+
+fn recall_of(index: &QuantizedGraph, points: &[f32], queries: &[f32], slack: f32) -> f64 {
+    let spec = index.spec();
     let floats = self::spec(spec.dim(), spec.metric(), ElementType::F32);
     let flat = Flat::build(floats, Rows::new(points, spec.dim()).unwrap()).unwrap();
     let (mut scratch, mut exact, mut found) = (Scratch::new(), Vec::new(), 0);
     for query in queries.chunks(spec.dim()) {
         flat.search(query.into(), 10, &mut scratch, &mut exact).unwrap();
-        let hits = search(&index, query, 10, slack);
+        let hits = search(index, query, 10, slack);
         assert!(hits.is_sorted_by(|a, b| a.distance <= b.distance) && hits.len() == 10);
         found += exact.iter().filter(|hit| hits.iter().any(|found| found.slot == hit.slot)).count();
     }
@@ -64,6 +69,36 @@ fn recall_beside_brute_force() {
     let found =
         recall(&gaussian(seed, 3000, 32), &gaussian(seed + 1, 100, 32), spec(32, Metric::L2, ElementType::F32), 0.3);
     assert!(found >= 0.95, "seed {seed}, no structure: {found}");
+}
+
+/// What the index expects of itself holds for queries that it does not know, and comes back from a file.
+#[test]
+fn expected_recall_is_met_by_unseen_queries() {
+    let seed = 11;
+    for (dim, metric) in [(32, Metric::L2), (64, Metric::Cosine)] {
+        let all = gaussian(seed, 6500, dim);
+        let (points, queries) = all.split_at(6000 * dim);
+        let built = build(points, spec(dim, metric, ElementType::F32), 0);
+        let folder = tempfile::tempdir().unwrap();
+        built.save(folder.path().join("index")).unwrap();
+        let index = QuantizedGraph::open(folder.path().join("index")).unwrap();
+        for wanted in [0.8, 0.9, 0.97] {
+            let params = index.with_recall(10, wanted);
+            assert_eq!(params, built.with_recall(10, wanted));
+            let expected = index.expected_recall(10, params.slack).unwrap();
+            assert!(expected >= wanted - 1e-3, "seed {seed}, {dim} {metric}: {expected} expected, {wanted} wanted");
+            let found = recall_of(&index, points, queries, params.slack);
+            // Two samples, of 256 and 500 queries; a row that is passed over leaves gaps where a new one meets none.
+            let gain = found - f64::from(expected);
+            assert!(
+                (-0.03..0.08).contains(&gain),
+                "seed {seed}, {dim} {metric} at {}: {found}, expected {expected}",
+                params.slack
+            );
+        }
+    }
+    let few = build(&gaussian(seed, 2, 8), spec(8, Metric::L2, ElementType::F32), 1);
+    assert_eq!((few.expected_recall(1, 0.1), few.with_recall(1, 0.9)), (None, QuantizedSearch::new(1, 0.15)));
 }
 
 /// Whole numbers in a byte's range: distances are exact, and a query at a row is at distance 0 of it.

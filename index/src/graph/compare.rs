@@ -1,0 +1,153 @@
+//! Sets of rows compared with all of each other, and what each has met that was nearest.
+
+use parking_lot::Mutex;
+use rayon::prelude::*;
+
+use crate::distance::Isa;
+use crate::distance::simd::{Simd, Task, dispatch};
+use crate::distance::tile::{Panel, SIDE, Strip};
+use crate::metric::ElementType;
+use crate::pool::Candidate;
+use crate::spec::Component;
+use crate::vectors::dense::DenseView;
+
+/// Distances scanned at once.
+const LANES: usize = 32;
+
+/// Rows that [`exact`] compares its queries with in one task.
+const TASK_ROWS: usize = 512;
+
+/// Holds the rows `slots`.
+#[inline(always)]
+pub(super) fn fill<T: Component>(space: DenseView<'_, T>, slots: &[u32], panel: &mut Panel) {
+    let rows = slots.iter().map(|&slot| bytemuck::cast_slice::<T, u8>(space.row(slot)));
+    panel.fill(size_of_val(space.row(0)), T::TYPE == ElementType::I8, rows);
+}
+
+/// For each of `slots` its `keep` nearest rows, itself apart, nearest first. Cost: a distance per pair.
+pub(crate) fn exact<T: Component>(
+    isa: Isa,
+    space: DenseView<'_, T>,
+    slots: &[u32],
+    keep: usize,
+) -> Vec<Vec<Candidate>> {
+    let mut lists = vec![Candidate::new(0.0, 0); slots.len() * keep];
+    let nearest: Vec<Mutex<Nearest>> = lists.chunks_exact_mut(keep).map(Nearest::new).collect();
+    let mut queries = Panel::default();
+    fill(space, slots, &mut queries);
+    let rows: Vec<u32> = (0..space.rows.len() as u32).collect();
+    rows.par_chunks(TASK_ROWS).for_each_init(Comparer::default, |comparer, rows| {
+        fill(space, rows, &mut comparer.panel);
+        let Comparer { panel, scratch } = comparer;
+        let each = |index: usize| &nearest[index];
+        dispatch(isa, Compare { queries: (&queries, slots), rows: (panel, rows), each, scratch });
+    });
+    nearest.iter().map(|nearest| nearest.lock().list().to_vec()).collect()
+}
+
+/// The buffers of comparing leaves.
+#[derive(Default)]
+pub(super) struct Comparer {
+    panel: Panel,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
+    strip: Strip,
+    distances: [Vec<f32>; SIDE],
+    met: Vec<Candidate>,
+}
+
+impl Comparer {
+    /// Compares all rows of a leaf with each other; `nearest` is where a slot keeps what it meets.
+    pub(super) fn within<'a, 'n: 'a, T: Component>(
+        &mut self,
+        isa: Isa,
+        space: DenseView<'_, T>,
+        leaf: &[u32],
+        nearest: impl Fn(u32) -> &'a Mutex<Nearest<'n>>,
+    ) {
+        fill(space, leaf, &mut self.panel);
+        let (set, each) = ((&self.panel, leaf), |index: usize| nearest(leaf[index]));
+        dispatch(isa, Compare { queries: set, rows: set, each, scratch: &mut self.scratch });
+    }
+}
+
+/// Compares queries with rows, both with their slots; the queries keep what they meet.
+struct Compare<'a, E> {
+    queries: (&'a Panel, &'a [u32]),
+    rows: (&'a Panel, &'a [u32]),
+    /// Where the query of a number keeps it.
+    each: E,
+    scratch: &'a mut Scratch,
+}
+
+impl<'a, 'n: 'a, E: Fn(usize) -> &'a Mutex<Nearest<'n>>> Task for Compare<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Compare { queries, rows: (panel, slots), each, scratch: Scratch { strip, distances, met } } = self;
+        for first in (0..queries.1.len()).step_by(SIDE) {
+            queries.0.strip(first, strip);
+            panel.distances(simd, strip, distances);
+            for (index, distances) in (first..queries.1.len()).zip(&*distances) {
+                let mut nearest = each(index).lock();
+                let bound = nearest.bound();
+                met.clear();
+                for (block, distances) in distances.as_chunks::<LANES>().0.iter().enumerate() {
+                    let mut below = simd.below(distances, bound);
+                    while below != 0 {
+                        let lane = below.trailing_zeros() as usize;
+                        below &= below - 1;
+                        let other = slots[block * LANES + lane];
+                        if other != queries.1[index] {
+                            met.push(Candidate::new(distances[lane], other));
+                        }
+                    }
+                }
+                nearest.merge(met);
+            }
+        }
+    }
+}
+
+/// The nearest rows that a row has met: `list[..len]`, sorted, each once.
+pub(super) struct Nearest<'a> {
+    list: &'a mut [Candidate],
+    len: usize,
+}
+
+impl<'a> Nearest<'a> {
+    /// Keeps as many as `list` has room for.
+    pub(super) fn new(list: &'a mut [Candidate]) -> Mutex<Self> {
+        Mutex::new(Nearest { list, len: 0 })
+    }
+
+    pub(super) fn list(&self) -> &[Candidate] {
+        &self.list[..self.len]
+    }
+
+    /// What is at it or beyond would not stay.
+    fn bound(&self) -> f32 {
+        if self.len < self.list.len() { f32::INFINITY } else { self.list[self.len - 1].distance() }
+    }
+
+    /// Takes in what was `met`, which is left in disorder.
+    fn merge(&mut self, met: &mut Vec<Candidate>) {
+        if met.is_empty() {
+            return;
+        }
+        let room = self.list.len();
+        if met.len() > room {
+            met.select_nth_unstable(room - 1);
+            met.truncate(room);
+        }
+        met.extend_from_slice(self.list());
+        met.sort_unstable();
+        met.dedup();
+        self.len = met.len().min(room);
+        self.list[..self.len].copy_from_slice(&met[..self.len]);
+    }
+}
