@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use crate::distance::Isa;
+use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{Simd, Task, dispatch};
 use crate::distance::tile::{Panel, SIDE, Strip};
 use crate::metric::ElementType;
@@ -14,13 +15,25 @@ use crate::vectors::dense::DenseView;
 /// Distances scanned at once.
 const LANES: usize = 32;
 
+/// So many rows ahead one is asked for.
+const AHEAD: usize = 6;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Rows that [`exact`] compares its queries with in one task.
 const TASK_ROWS: usize = 512;
 
 /// Holds the rows `slots`.
 #[inline(always)]
 pub(super) fn fill<T: Component>(space: DenseView<'_, T>, slots: &[u32], panel: &mut Panel) {
-    let rows = slots.iter().map(|&slot| bytemuck::cast_slice::<T, u8>(space.row(slot)));
+    let row = |&slot: &u32| bytemuck::cast_slice::<T, u8>(space.row(slot));
+    let rows = slots.iter().enumerate().map(|(index, slot)| {
+        if let Some(next) = slots.get(index + AHEAD) {
+            row(next).chunks(LINE).for_each(|line| prefetch(line.as_ptr()));
+        }
+        row(slot)
+    });
     panel.fill(size_of_val(space.row(0)), T::TYPE == ElementType::I8, rows);
 }
 
@@ -92,9 +105,11 @@ impl<'a, 'n: 'a, E: Fn(usize) -> &'a Mutex<Nearest<'n>>> Task for Compare<'_, E>
         for first in (0..queries.1.len()).step_by(SIDE) {
             queries.0.strip(first, strip);
             panel.distances(simd, strip, distances);
-            for (index, distances) in (first..queries.1.len()).zip(&*distances) {
+            let count = queries.1.len();
+            (first + AHEAD..count.min(first + AHEAD + SIDE)).for_each(|next| prefetch(std::ptr::from_ref(each(next))));
+            for (index, distances) in (first..count).zip(&*distances) {
                 let mut nearest = each(index).lock();
-                let bound = nearest.bound();
+                let bound = nearest.bound;
                 met.clear();
                 for (block, distances) in distances.as_chunks::<LANES>().0.iter().enumerate() {
                     let mut below = simd.below(distances, bound);
@@ -117,21 +132,18 @@ impl<'a, 'n: 'a, E: Fn(usize) -> &'a Mutex<Nearest<'n>>> Task for Compare<'_, E>
 pub(super) struct Nearest<'a> {
     list: &'a mut [Candidate],
     len: usize,
+    /// What is at it or beyond would not stay; here, so that the list is read only when it changes.
+    bound: f32,
 }
 
 impl<'a> Nearest<'a> {
     /// Keeps as many as `list` has room for.
     pub(super) fn new(list: &'a mut [Candidate]) -> Mutex<Self> {
-        Mutex::new(Nearest { list, len: 0 })
+        Mutex::new(Nearest { list, len: 0, bound: f32::INFINITY })
     }
 
     pub(super) fn list(&self) -> &[Candidate] {
         &self.list[..self.len]
-    }
-
-    /// What is at it or beyond would not stay.
-    fn bound(&self) -> f32 {
-        if self.len < self.list.len() { f32::INFINITY } else { self.list[self.len - 1].distance() }
     }
 
     /// Takes in what was `met`, which is left in disorder.
@@ -149,5 +161,8 @@ impl<'a> Nearest<'a> {
         met.dedup();
         self.len = met.len().min(room);
         self.list[..self.len].copy_from_slice(&met[..self.len]);
+        if self.len == room {
+            self.bound = self.list[room - 1].distance();
+        }
     }
 }
