@@ -101,7 +101,10 @@ fn what_cannot_be_run_is_said_in_one_line() {
 fn built_in_sweeps_are_listed_and_printed() {
     let folder = TempDir::new().unwrap();
     let list = bench_ann(folder.path(), &["sweeps"]).stdout;
-    assert_eq!(String::from_utf8_lossy(&list), "default\nquick\nfirst-slice\nfrontier\ngrowth\ncodes\n");
+    assert_eq!(
+        String::from_utf8_lossy(&list),
+        "default\nquick\nfirst-slice\nfrontier\ngrowth\ncodes\npeers\npeers-million\n"
+    );
     let printed = bench_ann(folder.path(), &["sweeps", "first-slice"]).stdout;
     assert!(String::from_utf8_lossy(&printed).contains("ef_construction = 400"));
 }
