@@ -1,7 +1,8 @@
-"""The rivals, each behind the same five calls, set up as its own documentation says is fast.
+"""The rivals, each behind the same calls, set up as its own documentation says is fast.
 
 `build` takes what the sweep names; `prepare` sets search parameters, outside the clock; `search` answers a batch in one native
 call where the library has one (`pyvsag` and `ngt` have none with a stated thread count: a loop, and the report says so).
+`save` writes the index to disk and `restore`, on a new engine and with the parameters it was built with, reads it back into memory.
 For the metric `cosine` the rows and queries arrive normalised, so an engine may use its cheaper inner product.
 """
 
@@ -41,16 +42,17 @@ class Engine:
     def stage(self, train, **params):
         """What must lie on disk before a build; outside the clock."""
 
-    def size(self, scratch):
-        """Bytes of the index as the engine itself saves it; `scratch` is a folder for the purpose."""
-        path = os.path.join(scratch, "index")
+    def size(self, scratch, keep):
+        """Bytes of the index as the engine itself saves it: at `keep`, or for the purpose only, in the folder `scratch`."""
+        path = keep or os.path.join(scratch, "index")
         try:
             self.save(path)
             return disk_bytes(path)
         finally:
-            shutil.rmtree(path, ignore_errors=True)
-            if os.path.exists(path):
-                os.remove(path)
+            if not keep:
+                shutil.rmtree(path, ignore_errors=True)
+                if os.path.exists(path):
+                    os.remove(path)
 
     def counters(self):
         """(distances, hops) of the last batch, where the engine counts them."""
@@ -61,13 +63,20 @@ class Hnswlib(Engine):
     package = "hnswlib"
     module = "hnswlib"
 
+    def make(self, dim, metric):
+        return self.library.Index(space="l2" if metric == "l2" else "ip", dim=dim)
+
     def build(self, train, metric, threads, m, ef_construction):
-        self.index = self.library.Index(space="l2" if metric == "l2" else "ip", dim=train.shape[1])
+        self.index = self.make(train.shape[1], metric)
         self.index.init_index(max_elements=len(train), M=m, ef_construction=ef_construction)
         self.index.add_items(train, num_threads=threads)
 
     def save(self, path):
         self.index.save_index(path)
+
+    def restore(self, path, dim, metric, **params):
+        self.index = self.make(dim, metric)
+        self.index.load_index(path)
 
     def prepare(self, k, threads, ef):
         self.index.set_ef(max(ef, k))
@@ -85,6 +94,9 @@ class Faiss(Engine):
 
     def save(self, path):
         self.library.write_index(self.index, path)
+
+    def restore(self, path, dim, metric, **params):
+        self.index = self.library.read_index(path)
 
     def search(self, queries, k, threads):
         return self.index.search(queries, k)[1]
@@ -138,18 +150,20 @@ class Usearch(Engine):
     package = "usearch"
     module = "usearch.index"
 
+    def make(self, dim, metric, m, ef_construction):
+        metric = "l2sq" if metric == "l2" else "ip"
+        return self.library.Index(ndim=dim, metric=metric, dtype="f32", connectivity=m, expansion_add=ef_construction)
+
     def build(self, train, metric, threads, m, ef_construction):
-        self.index = self.library.Index(
-            ndim=train.shape[1],
-            metric="l2sq" if metric == "l2" else "ip",
-            dtype="f32",
-            connectivity=m,
-            expansion_add=ef_construction,
-        )
+        self.index = self.make(train.shape[1], metric, m, ef_construction)
         self.index.add(np.arange(len(train)), train, threads=threads)
 
     def save(self, path):
         self.index.save(path)
+
+    def restore(self, path, dim, metric, **params):
+        self.index = self.make(dim, metric, **params)
+        self.index.load(path)
 
     def prepare(self, k, threads, ef):
         self.index.expansion_search = ef
@@ -170,6 +184,9 @@ class Voyager(Engine):
 
     def save(self, path):
         self.index.save(path)
+
+    def restore(self, path, dim, metric, **params):
+        self.index = self.library.Index.load(path)
 
     def prepare(self, k, threads, ef):
         self.ef = max(ef, k)
@@ -198,7 +215,11 @@ class Scann(Engine):
 
     def save(self, path):
         os.makedirs(path)
-        self.index.serialize(path)
+        # The folder may move.
+        self.index.serialize(path, relative_path=True)
+
+    def restore(self, path, dim, metric, **params):
+        self.index = self.library.scann_ops_pybind.load_searcher(path)
 
     def prepare(self, k, threads, leaves_searched, reorder):
         self.options = {"leaves_to_search": leaves_searched, "pre_reorder_num_neighbors": max(reorder, k)}
@@ -233,8 +254,11 @@ class Ngt(Engine):
         shutil.rmtree(first)
         self.index = self.library.Index(self.path, read_only=True)
 
-    def size(self, scratch):
-        return disk_bytes(self.path)
+    def save(self, path):
+        shutil.copytree(self.path, path)
+
+    def restore(self, path, dim, metric, **params):
+        self.index = self.library.Index(path, read_only=True)
 
     def prepare(self, k, threads, epsilon):
         if threads > 1:
@@ -254,11 +278,11 @@ class Vsag(Engine):
     package = "pyvsag"
     module = "pyvsag"
 
-    def build(self, train, metric, threads, degree, ef_construction, codes):
+    def make(self, dim, metric, degree, ef_construction, codes, threads=1):
         parameters = {
             "dtype": "float32",
             "metric_type": "l2" if metric == "l2" else "ip",
-            "dim": train.shape[1],
+            "dim": dim,
             "index_param": {
                 "base_quantization_type": codes,
                 "max_degree": degree,
@@ -268,11 +292,18 @@ class Vsag(Engine):
                 "precise_quantization_type": "fp32",
             },
         }
-        self.index = self.library.Index("hgraph", json.dumps(parameters))
+        return self.library.Index("hgraph", json.dumps(parameters))
+
+    def build(self, train, metric, threads, **params):
+        self.index = self.make(train.shape[1], metric, **params, threads=threads)
         self.index.build(train.ravel(), np.arange(len(train), dtype=np.int64), len(train), train.shape[1])
 
     def save(self, path):
         self.index.save(path)
+
+    def restore(self, path, dim, metric, **params):
+        self.index = self.make(dim, metric, **params)
+        self.index.load(path)
 
     def prepare(self, k, threads, ef):
         if threads > 1:
@@ -315,6 +346,9 @@ class SymphonyQg(RaBitQ):
         self.index = self.library.SymqgIndex(train.shape[1], degree, metric=self.metric(metric), quantization_bits=bits)
         self.index.build(train, ef_construction, num_threads=threads)
 
+    def restore(self, path, dim, metric, **params):
+        self.index = self.library.SymqgIndex.load(path)
+
     def search(self, queries, k, threads):
         return self.index.search_batch(queries, k, self.ef, num_threads=threads)[0]
 
@@ -330,44 +364,69 @@ class RaBitQHnsw(RaBitQ):
         )
         self.index.build(train, kmeans.centroids, kmeans.assignments, num_threads=threads)
 
+    def restore(self, path, dim, metric, **params):
+        self.index = self.library.HnswIndex.load(path)
+
     def search(self, queries, k, threads):
         return self.index.search(queries, k, self.ef, num_threads=threads)[0]
 
 
 class Svs(Engine):
-    """Intel's Scalable Vector Search: a Vamana graph over full vectors, or over LVQ codes, which run on Intel's processors only."""
+    """Intel's Scalable Vector Search: a Vamana graph over full vectors, or over LVQ or LeanVec codes, which run on Intel's processors only."""
 
     package = "scalable-vs"
     module = "svs"
 
     LVQ = {"lvq8": (8, 0), "lvq4x4": (4, 4), "lvq4x8": (4, 8)}  # bits walked on, bits added at the end
+    LEANVEC = "leanvec4x8"  # half the dimensions in 4 bits are walked on, all of them in 8 bits come at the end
 
     def stage(self, train, codes, **params):
         self.rows = train
-        if codes in self.LVQ:
-            # Codes are made by a loader, which reads SVS's own file format only.
-            self.folder = tempfile.TemporaryDirectory(prefix="bench-ann-svs-")
-            vectors, rows = (os.path.join(self.folder.name, name) for name in ("rows.fvecs", "rows.svs"))
-            self.library.write_vecs(train, vectors)
-            self.library.convert_vecs_to_svs(vectors, rows, dtype=self.library.float32)
-            os.remove(vectors)
-            file = self.library.VectorDataLoader(rows, self.library.DataType.float32, dims=train.shape[1])
+        if codes == "f32":
+            return
+        if codes not in (*self.LVQ, self.LEANVEC):
+            raise ValueError(f"codes={codes}: expected f32, {', '.join(self.LVQ)}, {self.LEANVEC}")
+        # Codes are made by a loader, which reads SVS's own file format only.
+        self.folder = tempfile.TemporaryDirectory(prefix="bench-ann-svs-")
+        vectors, rows = (os.path.join(self.folder.name, name) for name in ("rows.fvecs", "rows.svs"))
+        self.library.write_vecs(train, vectors)
+        self.library.convert_vecs_to_svs(vectors, rows, dtype=self.library.float32)
+        os.remove(vectors)
+        file = self.library.VectorDataLoader(rows, self.library.DataType.float32, dims=train.shape[1])
+        if codes == self.LEANVEC:
+            kind = self.library.LeanVecKind
+            self.rows = self.library.LeanVecLoader(
+                file, leanvec_dims=train.shape[1] // 2, primary_kind=kind.lvq4, secondary_kind=kind.lvq8
+            )
+        else:
             primary, residual = self.LVQ[codes]
             self.rows = self.library.LVQLoader(file, primary=primary, residual=residual)
-        elif codes != "f32":
-            raise ValueError(f"codes={codes}: expected f32, {', '.join(self.LVQ)}")
+
+    def distance(self, metric):
+        return self.library.DistanceType.L2 if metric == "l2" else self.library.DistanceType.MIP
 
     def build(self, train, metric, threads, degree, window, codes):
         parameters = self.library.VamanaBuildParameters(
             graph_max_degree=degree, window_size=window, alpha=1.2 if metric == "l2" else 0.95
         )
-        distance = self.library.DistanceType.L2 if metric == "l2" else self.library.DistanceType.MIP
-        self.index = self.library.Vamana.build(parameters, self.rows, distance, num_threads=threads)
+        self.index = self.library.Vamana.build(parameters, self.rows, self.distance(metric), num_threads=threads)
         self.rows = None
+        if codes != "f32":
+            self.folder.cleanup()
 
     def save(self, path):
         os.makedirs(path)
         self.index.save(*(os.path.join(path, part) for part in ("config", "graph", "data")))
+
+    def restore(self, path, dim, metric, codes, **params):
+        config, graph, data = (os.path.join(path, part) for part in ("config", "graph", "data"))
+        if codes == "f32":
+            rows = self.library.VectorDataLoader(data, self.library.DataType.float32)
+        elif codes == self.LEANVEC:
+            rows = self.library.LeanVecLoader(data)
+        else:
+            rows = self.library.LVQLoader(data)
+        self.index = self.library.Vamana(config, self.library.GraphLoader(graph), rows, self.distance(metric))
 
     def prepare(self, k, threads, ef):
         self.index.num_threads = threads

@@ -68,9 +68,9 @@ class Worker:
         self.engine.stage(self.train, **request["params"])
         forget_peak()
         before = memory("VmRSS")
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         self.engine.build(self.train, self.metric, request["threads"], **request["params"])
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         peak = memory("VmHWM")
         self.train = None
         give_back()
@@ -78,11 +78,18 @@ class Worker:
         return {
             "reply": "built",
             "seconds": seconds,
-            "index_bytes": self.engine.size(request["scratch"]),
+            "cpu_seconds": cpu,
+            "index_bytes": self.engine.size(request["scratch"], request["keep"]),
             "rss_before_bytes": before,
             "peak_rss_bytes": peak,
             "resident_bytes": None if after is None else max(after - self.empty, 0),
         }
+
+    def restore(self, request):
+        dim, self.train = self.train.shape[1], None
+        self.engine.restore(request["path"], dim, self.metric, **request["params"])
+        give_back()
+        return {"reply": "restored"}
 
     def search(self, request):
         k, threads = request["k"], request["threads"]

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     },
     /// How time per query and build time grow with the rows: results of `run --rows` side by side
     Growth(GrowthArgs),
+    /// Where the time of a query of the quantized graph goes, beside what this machine's memory allows
+    Budget(BudgetArgs),
     /// The rivals' Python packages, in an environment of their own
     Rivals {
         #[command(subcommand)]
@@ -101,6 +103,9 @@ pub(crate) struct RunArgs {
     /// Give up on an engine that takes longer than this for one build or batch, in seconds
     #[arg(long, default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
+    /// Keep the rivals' indexes in this folder, and read back those that are there instead of building them; results mark them
+    #[arg(long, env = "VICINO_KEEP", value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
     /// Where the rivals' environment is [default: vicino/rivals in the user's cache folder]
     #[arg(long, env = "VICINO_RIVALS", value_name = "DIR")]
     pub(crate) rivals: Option<PathBuf>,
@@ -144,6 +149,34 @@ pub(crate) struct GrowthArgs {
     pub(crate) markdown: bool,
     /// Where the plots go [default: beside the first file; with --markdown: nowhere]
     #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  bench-ann budget --dataset fashion-mnist-784-euclidean --queries 2000 --recall .95,.99 --out budget.md")]
+pub(crate) struct BudgetArgs {
+    /// A data set's name or path (see `datasets list`)
+    #[arg(long)]
+    pub(crate) dataset: String,
+    /// Recalls whose searches are taken apart
+    #[arg(long, default_value = "0.95,0.99", value_delimiter = ',')]
+    pub(crate) recall: Vec<f64>,
+    /// Neighbours per query
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    pub(crate) k: usize,
+    /// Index only the first so many rows
+    #[arg(long, value_parser = positive)]
+    pub(crate) rows: Option<usize>,
+    /// Ask only the first so many queries
+    #[arg(long, value_parser = positive)]
+    pub(crate) queries: Option<usize>,
+    /// Build threads [default: all processors]
+    #[arg(long, value_parser = positive)]
+    pub(crate) build_threads: Option<usize>,
+    /// Also write it as Markdown
+    #[arg(long, value_name = "FILE.md")]
     pub(crate) out: Option<PathBuf>,
 }
 

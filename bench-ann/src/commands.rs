@@ -8,11 +8,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use bench_ann::budget;
 use bench_ann::compare::compare;
 use bench_ann::data::Data;
 use bench_ann::engines::{self, ENGINES, Engine, Source};
+use bench_ann::kept::Keep;
 use bench_ann::machine::{Commit, Machine, available_memory};
 use bench_ann::process::INTERRUPTED;
+use bench_ann::recall::Thresholds;
 use bench_ann::report::plot::{Measure, plot};
 use bench_ann::report::summary::{Section, json, sections};
 use bench_ann::report::table::{Table, legend};
@@ -22,18 +25,19 @@ use bench_ann::rivals::{Package, Rivals};
 use bench_ann::run::{Listener, Options, run};
 use bench_ann::sweep::{BUILT_IN, Sweep};
 
-use crate::cli::{Command, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
+use crate::cli::{BudgetArgs, Command, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
 
 /// Exit status after Ctrl-C, as shells have it.
 const INTERRUPTED_STATUS: u8 = 130;
-/// Share of the memory available that indexes may take together.
-const MEMORY_SHARE: f64 = 0.6;
+/// Share of the memory available at the start that indexes leave free.
+const SPARE_SHARE: f64 = 0.2;
 
 pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(args) => return measure(&args),
         Command::Report(args) => report(&args)?,
         Command::Growth(args) => growth(&args)?,
+        Command::Budget(args) => budget(&args)?,
         Command::Compare { old, new, markdown } => {
             let comparison = compare(&Results::read(&old)?, &Results::read(&new)?)?;
             let table = &comparison.table;
@@ -83,26 +87,21 @@ fn measure(args: &RunArgs) -> Result<ExitCode> {
 
     let mut progress = Progress::new(args);
     progress.doing(&format!("opening {}", args.dataset));
-    let mut dataset = vicino_datasets::open(&args.dataset)?;
-    if let Some(rows) = args.rows {
-        dataset = dataset.first_rows(rows)?;
-    }
-    let data = Data::new(dataset, args.k, args.queries, &exact_progress)?;
+    let data = open(&args.dataset, args.rows, args.queries, args.k)?;
     // Until here there is nothing to save, and Ctrl-C ends the process at once.
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("Ctrl-C handler")?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
-        build_threads: args.build_threads.unwrap_or(cores),
+        build_threads: args.build_threads.unwrap_or_else(processors),
         patience: Duration::from_secs(args.timeout),
         own: std::env::current_exe().context("this binary's own path")?,
         rivals: Rivals::at(args.rivals.clone()),
-        memory: available_memory().map(|bytes| (bytes as f64 * MEMORY_SHARE) as u64),
+        spare_memory: available_memory().map(|bytes| (bytes as f64 * SPARE_SHARE) as u64),
+        keep: args.keep.clone().map(Keep),
     };
     let heading = Results {
         schema: SCHEMA,
         complete: false,
-        // The program by name: where it lies says nothing about the measurement.
-        command: std::iter::once("bench-ann".to_owned()).chain(std::env::args().skip(1)).collect(),
+        command: command_line(),
         started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         commit: Commit::read(),
         machine: Machine::read(),
@@ -131,6 +130,61 @@ fn measure(args: &RunArgs) -> Result<ExitCode> {
         bail!("nothing could be measured");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A data set as all commands measure it: its first rows, its first queries.
+fn open(name: &str, rows: Option<usize>, queries: Option<usize>, k: usize) -> Result<Data> {
+    let mut dataset = vicino_datasets::open(name)?;
+    if let Some(rows) = rows {
+        dataset = dataset.first_rows(rows)?;
+    }
+    Ok(Data::new(dataset, k, queries, &exact_progress)?)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The program by name: where it lies says nothing about the measurement.
+fn command_line() -> Vec<String> {
+    std::iter::once("bench-ann".to_owned()).chain(std::env::args().skip(1)).collect()
+}
+
+fn budget(args: &BudgetArgs) -> Result<()> {
+    let data = open(&args.dataset, args.rows, args.queries, args.k)?;
+    let (truth, truth_k) = data.truth();
+    let thresholds = Thresholds::new(&data.vectors(), truth, truth_k, args.k);
+    eprintln!("building");
+    let threads = args.build_threads.unwrap_or_else(processors);
+    let bench = budget::Bench::new(&data, &thresholds, args.k, threads)?;
+    let mut budgets = Vec::new();
+    for &recall in &args.recall {
+        eprintln!("taking searches of recall {recall} apart");
+        budgets.push(bench.at_recall(recall)?);
+    }
+    let table = bench.table(&budgets);
+    println!("{}\n\n{}\n\n{}", bench.title(), bench.limits(), table.text());
+    println!("{}", budget::LEGEND);
+    if let Some(path) = &args.out {
+        let (machine, commit) = (Machine::read(), Commit::read());
+        let commit = commit.map_or_else(
+            || "unknown".to_owned(),
+            |commit| format!("{}{}", commit.hash, if commit.dirty { " with changes" } else { "" }),
+        );
+        let text = format!(
+            "# Where the time of a query goes\n\n{}\n\n{}\n\n{}\n{}\n\n```text\n{}\n{}, {} cores, {}\ncommit {commit}\n```\n",
+            bench.title(),
+            bench.limits(),
+            table.markdown(),
+            budget::LEGEND,
+            command_line().join(" "),
+            machine.cpu,
+            machine.cores,
+            machine.caches.join(", "),
+        );
+        write_atomically(path, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Tells a terminal how far the exact neighbours are; a log would only grow by it.

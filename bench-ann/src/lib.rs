@@ -3,21 +3,25 @@
 //! The module map; a module uses only those above it:
 //!
 //! ```text
-//! params engines machine                 what is measured, and where
+//! params engines machine memory          what is measured, and where
 //! protocol  recall  front                a worker's language; what an answer is worth
-//! results  sweep  data  rivals           files in, files out
+//! results  sweep  data  rivals  kept     files in, files out
 //! worker                                 the measured process of our own engines
 //! process  run                           the measuring process
 //! report/{table, plot, standing, growth, html}  compare    what a result says
+//! budget                                 where the time of a query of the quantized graph goes
 //! ```
 
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod compare;
 pub mod data;
 pub mod engines;
 pub mod front;
+pub mod kept;
 pub mod machine;
+pub mod memory;
 pub mod params;
 pub mod process;
 pub mod protocol;

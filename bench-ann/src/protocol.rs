@@ -31,8 +31,17 @@ pub enum Request {
         params: Params,
         /// Threads to build with.
         threads: usize,
-        /// An empty folder, for engines whose size is that of a saved file.
+        /// A folder, for engines whose size is that of a saved file.
         scratch: PathBuf,
+        /// Where to save the index for good; nothing is here yet.
+        keep: Option<PathBuf>,
+    },
+    /// Let the rows go and read back an index that was saved, instead of building. Answered by [`Reply::Restored`].
+    Restore {
+        /// The build parameters.
+        params: Params,
+        /// Where it was kept.
+        path: PathBuf,
     },
     /// Answer all queries in one batch. Answered by [`Reply::Searched`].
     Search {
@@ -71,6 +80,8 @@ pub enum Reply {
     Built {
         /// Time of the build call.
         seconds: f64,
+        /// Processor time it took over all threads, where known.
+        cpu_seconds: Option<f64>,
         /// Size of the index, as saved or as the engine says.
         index_bytes: Option<u64>,
         /// Resident size just before the build, vectors included.
@@ -81,6 +92,8 @@ pub enum Reply {
         /// ready costs.
         resident_bytes: Option<u64>,
     },
+    /// The index is ready.
+    Restored,
     /// All queries are answered and the neighbours written.
     Searched {
         /// Time of the search call.

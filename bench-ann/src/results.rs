@@ -82,6 +82,9 @@ pub struct Build {
     pub build_threads: usize,
     /// Time of the build call.
     pub build_s: f64,
+    /// Processor time of the build over all threads: what it costs whatever else runs beside it.
+    #[serde(default)]
+    pub build_cpu_s: Option<f64>,
     /// Size as saved or as the engine says.
     pub index_bytes: Option<u64>,
     /// Peak of the engine's process up to the end of the build, less its size just before the build with the vectors loaded.
@@ -90,6 +93,18 @@ pub struct Build {
     pub resident_bytes: Option<u64>,
     /// That peak as the kernel gave it (`VmHWM`), vectors and interpreter included.
     pub process_peak_rss_bytes: Option<u64>,
+    /// When another run built it, if it was only read back here; all the costs above are then of that build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_earlier: Option<Earlier>,
+}
+
+/// When and where an index was built that a later run read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// When that run started, RFC 3339 in UTC.
+    pub at: String,
+    /// The processor.
+    pub cpu: String,
 }
 
 /// One search setting on one index.

@@ -11,17 +11,19 @@ use std::{fs, io};
 
 use crate::data::Data;
 use crate::engines::Source;
+use crate::kept::{Keep, Place};
+use crate::machine::available_memory;
 use crate::params::Params;
 use crate::process::{Worker, WorkerError};
 use crate::protocol::{Reply, Request};
 use crate::recall::Thresholds;
-use crate::results::{Build, EngineVersion, Failure, Latency, Results, ResultsError, Run, median};
+use crate::results::{Build, Earlier, EngineVersion, Failure, Latency, Results, ResultsError, Run, median};
 use crate::rivals::Rivals;
 use crate::sweep::{Config, Sweep};
 
 /// Single queries timed per setting.
 const LATENCY_QUERIES: usize = 2_000;
-/// What an index may take, as multiples of the raw f32 rows: rows as loaded, a copy, links or codes. Larger sets are measured in groups.
+/// What building an index may take, as multiples of the raw f32 rows: rows as loaded, a copy, links or codes.
 const BYTES_PER_ROW_BYTE: u64 = 3;
 
 /// How to run.
@@ -34,8 +36,10 @@ pub struct Options {
     pub own: PathBuf,
     /// The rivals' environment.
     pub rivals: Rivals,
-    /// Memory the indexes may take together; more are measured in several groups.
-    pub memory: Option<u64>,
+    /// Memory that must stay free when the next index is built; where it would not, those so far are measured first, as a group.
+    pub spare_memory: Option<u64>,
+    /// Where rivals' indexes are kept between runs, if they are.
+    pub keep: Option<Keep>,
 }
 
 /// A run that could not go on.
@@ -117,9 +121,12 @@ impl Session<'_> {
     /// Everything; `None` when interrupted.
     fn measure(&mut self, sweep: &Sweep) -> Result<Option<()>, RunError> {
         let raw = size_of_val(self.data.vectors().train) as u64;
-        for group in sweep.configs.chunks(group_size(raw, self.options.memory)) {
+        let mut waiting = sweep.configs.iter().peekable();
+        while waiting.peek().is_some() {
             let mut live = Vec::new();
-            for config in group {
+            while let Some(config) =
+                waiting.next_if(|_| live.is_empty() || has_room(raw, available_memory(), self.options.spare_memory))
+            {
                 match self.build(config) {
                     Ok(ready) => live.push(ready),
                     Err(WorkerError::Interrupted) => return Ok(None),
@@ -170,23 +177,55 @@ impl Session<'_> {
         let Reply::Loaded { version } = loaded else { return Err(unexpected(&loaded)) };
         let version = EngineVersion { engine: config.engine.name.to_owned(), version };
         if !self.results.engines.contains(&version) {
-            self.results.engines.push(version);
+            self.results.engines.push(version.clone());
         }
-        let built =
-            worker.ask(&Request::Build { params: config.build.clone(), threads, scratch: self.folder.clone() })?;
-        let Reply::Built { seconds, index_bytes, rss_before_bytes, peak_rss_bytes, resident_bytes } = built else {
+        let keep = self.options.keep.as_ref().filter(|_| config.engine.source != Source::Own);
+        let place = keep.map(|keep| {
+            keep.place(&self.data.info, config.engine.name, &version.version, &config.build.to_string(), threads)
+        });
+        let kept = place.as_ref().map(Place::read).transpose().map_err(refused)?.flatten();
+        let build = if let (Some(place), Some(build)) = (&place, kept) {
+            let restored = worker.ask(&Request::Restore { params: config.build.clone(), path: place.index() })?;
+            let Reply::Restored = restored else { return Err(unexpected(&restored)) };
+            build
+        } else {
+            let path = place.as_ref().map(Place::begin).transpose().map_err(refused)?;
+            let build = self.build_anew(config, &mut worker, threads, path)?;
+            if let Some(place) = place {
+                let earlier = Earlier { at: self.results.started.clone(), cpu: self.results.machine.cpu.clone() };
+                place.finish(&Build { built_earlier: Some(earlier), ..build.clone() }).map_err(refused)?;
+            }
+            build
+        };
+        Ok(Live { config, worker, build, runs: vec![None; config.searches.len()] })
+    }
+
+    /// Has the worker build, and save the index to `keep`.
+    fn build_anew(
+        &self,
+        config: &Config,
+        worker: &mut Worker,
+        threads: usize,
+        keep: Option<PathBuf>,
+    ) -> Result<Build, WorkerError> {
+        let scratch = self.folder.clone();
+        let built = worker.ask(&Request::Build { params: config.build.clone(), threads, scratch, keep })?;
+        let Reply::Built { seconds, cpu_seconds, index_bytes, rss_before_bytes, peak_rss_bytes, resident_bytes } =
+            built
+        else {
             return Err(unexpected(&built));
         };
-        let build = Build {
+        Ok(Build {
             build_params: config.build.clone(),
             build_threads: threads,
             build_s: seconds,
+            build_cpu_s: cpu_seconds,
             index_bytes,
             peak_rss_bytes: peak_rss_bytes.zip(rss_before_bytes).map(|(peak, before)| peak.saturating_sub(before)),
             resident_bytes,
             process_peak_rss_bytes: peak_rss_bytes,
-        };
-        Ok(Live { config, worker, build, runs: vec![None; config.searches.len()] })
+            built_earlier: None,
+        })
     }
 
     fn command(&self, config: &Config) -> Result<Command, WorkerError> {
@@ -301,6 +340,10 @@ impl Session<'_> {
     }
 }
 
+fn refused(error: impl std::fmt::Display) -> WorkerError {
+    WorkerError::Failed(error.to_string())
+}
+
 fn unexpected(reply: &Reply) -> WorkerError {
     WorkerError::Protocol(format!("unexpected reply {reply:?}"))
 }
@@ -321,10 +364,10 @@ fn read_words<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(
     Ok(bytemuck::pod_collect_to_vec(&bytes))
 }
 
-/// How many indexes are kept in memory together.
-fn group_size(raw_bytes: u64, memory: Option<u64>) -> usize {
-    let each = raw_bytes.max(1) * BYTES_PER_ROW_BYTE;
-    memory.map_or(usize::MAX, |memory| usize::try_from(memory / each).unwrap_or(usize::MAX).max(1))
+/// Whether one more index of these rows can be built beside those in memory.
+fn has_room(raw_bytes: u64, available: Option<u64>, spare: Option<u64>) -> bool {
+    let needed = raw_bytes * BYTES_PER_ROW_BYTE;
+    available.zip(spare).is_none_or(|(available, spare)| available >= spare.saturating_add(needed))
 }
 
 #[cfg(test)]
@@ -332,10 +375,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_fit_the_memory_and_are_never_empty() {
-        assert_eq!(group_size(100, Some(1000)), 3);
-        assert_eq!(group_size(100, Some(10)), 1);
-        assert_eq!(group_size(100, None), usize::MAX);
-        assert_eq!(group_size(0, Some(9)), 3);
+    fn there_is_room_while_enough_stays_free() {
+        assert!(has_room(100, Some(400), Some(100)));
+        assert!(!has_room(100, Some(399), Some(100)));
+        assert!(has_room(100, None, Some(100)) && has_room(100, Some(0), None), "unknown is no reason to stop");
     }
 }

@@ -25,6 +25,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("frontier", include_str!("../sweeps/frontier.toml")),
     ("growth", include_str!("../sweeps/growth.toml")),
     ("codes", include_str!("../sweeps/codes.toml")),
+    ("peers", include_str!("../sweeps/peers.toml")),
+    ("peers-million", include_str!("../sweeps/peers-million.toml")),
 ];
 
 /// One index to build and the settings to search it with.
@@ -246,7 +248,7 @@ mod tests {
             Sweep::open("nowhere", &[])
                 .unwrap_err()
                 .to_string()
-                .contains("default, quick, first-slice, frontier, growth, codes")
+                .contains("default, quick, first-slice, frontier, growth, codes, peers, peers-million")
         );
     }
 

@@ -59,6 +59,8 @@ pub use ids::{PointId, PointIdError, Slot};
 pub use metric::{ElementType, Metric};
 pub use neighbors::Neighbors;
 pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStats};
+#[cfg(feature = "probe")]
+pub use qgraph::Parts as QuantizedParts;
 pub use qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch, QuantizedStats, Unsupported};
 pub use query::{BuildError, ExtendError, Hit, SearchError};
 pub use rows::{RaggedRows, Rows, VectorRef};

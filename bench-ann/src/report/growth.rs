@@ -17,7 +17,8 @@ const TARGET: usize = 1;
 /// What grows.
 const QUERY: usize = 0;
 const BUILD: usize = 1;
-const COSTS: [Cost; 2] = [
+const BUILD_CPU: usize = 2;
+const COSTS: [Cost; 3] = [
     Cost {
         name: "query",
         unit: "µs",
@@ -25,6 +26,12 @@ const COSTS: [Cost; 2] = [
         axis: "µs per query at recall .95 (down is better)",
     },
     Cost { name: "build", unit: "build s", title: "Build time and rows", axis: "seconds to build (down is better)" },
+    Cost {
+        name: "build-cpu",
+        unit: "build CPU s",
+        title: "Processor time of the build and rows",
+        axis: "processor seconds to build (down is better)",
+    },
 ];
 
 struct Cost {
@@ -45,7 +52,8 @@ pub struct Growth<'a> {
 struct Grown<'a> {
     engine: &'a str,
     params: &'a Params,
-    /// Time per query in microseconds and build time in seconds, at each size; `None` where not measured, or the recall not met exactly.
+    /// Time per query in microseconds, build time and processor time in seconds, at each size; `None` where not measured, or the recall not
+    /// met exactly.
     costs: [Vec<Option<f64>>; COSTS.len()],
 }
 
@@ -93,6 +101,7 @@ impl<'a> Growth<'a> {
                 let exact = line.at[TARGET].filter(|at| !at.bound);
                 lines[place].costs[QUERY][at] = exact.map(|at| 1e6 / at.qps);
                 lines[place].costs[BUILD][at] = Some(line.build.build_s);
+                lines[place].costs[BUILD_CPU][at] = line.build.build_cpu_s;
             }
         }
         let last = |grown: &Grown<'_>| grown.costs[QUERY].iter().rev().find_map(|cost| *cost).unwrap_or(f64::INFINITY);
@@ -144,7 +153,7 @@ impl<'a> Growth<'a> {
     pub fn legend() -> String {
         format!(
             "µs is time per query on one thread in one batch, read on the index's own front at recall {}; {NOTHING} where that recall is \
-             not reached, or exceeded even by the cheapest setting. The exponent e is that of a cost growing as rows^e, by least squares \
+             not reached, or exceeded even by the cheapest setting. CPU s is the processor time of the build over all its threads. The exponent e is that of a cost growing as rows^e, by least squares \
              over the sizes with a number.",
             short(TARGETS[TARGET])
         )

@@ -7,7 +7,7 @@ use super::standing;
 use super::summary::Section;
 use super::svg::escape;
 use super::table::{Table, is_text, legend};
-use crate::results::Results;
+use crate::results::{Earlier, Results};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -75,6 +75,16 @@ fn conditions(file: &Results) -> String {
         ("Timing", format!("{} interleaved repeats, median; k = {}", file.repeats, file.k)),
         ("Engines", versions.join("; ")),
     ];
+    let mut earlier: Vec<&Earlier> = file.runs.iter().filter_map(|run| run.build.built_earlier.as_ref()).collect();
+    earlier.sort_by_key(|earlier| &earlier.at);
+    earlier.dedup();
+    if let (Some(first), Some(last)) = (earlier.first(), earlier.last()) {
+        let mut cpus: Vec<&str> = earlier.iter().map(|earlier| earlier.cpu.as_str()).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        let text = format!("indexes read back: from runs of {} to {}, on {}", first.at, last.at, cpus.join("; "));
+        entries.push(("Built earlier", text));
+    }
     for failure in &file.failures {
         let search = failure.search_params.as_ref().map_or_else(String::new, |params| format!(", {params}"));
         entries.push((

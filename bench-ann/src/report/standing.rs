@@ -4,7 +4,7 @@
 //! speed measured above the recall counts as reached: it is what one gets who asks for at least that much.
 
 use super::summary::{At, BASELINE, Line, Section, TARGETS};
-use super::table::{NOTHING, Table, megabytes, or_nothing, short, speed};
+use super::table::{NOTHING, Table, build_seconds, megabytes, or_nothing, short, speed};
 use crate::engines::{self, Source};
 
 /// The table's heading.
@@ -29,6 +29,9 @@ pub fn table(sections: &[Section<'_>]) -> Option<Table> {
         "hnswlib QPS",
         "× hnswlib",
         "build s: ours",
+        "peer",
+        "hnswlib",
+        "build CPU s: ours",
         "peer",
         "hnswlib",
         "resident MB: ours",
@@ -81,7 +84,9 @@ fn row(section: &Section<'_>, target: usize) -> Vec<String> {
     let mut cells = vec![section.dataset.name.clone(), short(TARGETS[target]), named(&ours), named(&peer), over(&peer)];
     cells.push(or_nothing(baseline.as_ref(), |best| speed(best.at)));
     cells.push(over(&baseline));
-    cells.extend(all.map(|best| or_nothing(best.as_ref(), |best| format!("{:.1}", best.line.build.build_s))));
+    cells.extend(all.map(|best| or_nothing(best.as_ref(), |best| build_seconds(best.line.build))));
+    let processor = |best: &Best<'_, '_>| best.line.build.build_cpu_s;
+    cells.extend(all.map(|best| or_nothing(best.as_ref().and_then(processor), |seconds| format!("{seconds:.1}"))));
     cells.extend(all.map(|best| megabytes(best.as_ref().and_then(|best| best.line.build.resident_bytes))));
     cells
 }

@@ -69,6 +69,9 @@ pub struct Row<'a> {
     search_params: Vec<&'a Params>,
     distances_per_query: Option<f64>,
     build_s: f64,
+    build_cpu_s: Option<f64>,
+    /// Whether an earlier run built it.
+    built_earlier: bool,
     build_threads: usize,
     index_bytes: Option<u64>,
     peak_rss_bytes: Option<u64>,
@@ -96,7 +99,8 @@ pub fn sections(files: &[Results]) -> Vec<Section<'_>> {
         }
     }
     for section in &mut sections {
-        section.lines = lines(section.files.iter().flat_map(|file| &file.runs));
+        // One file at a time: an index that several runs read back was measured anew in each.
+        section.lines = section.files.iter().flat_map(|file| lines(file.runs.iter())).collect();
         let key = |line: &Line<'_>| line.at.iter().skip(1).chain(&line.at[..1]).find_map(|at| at.map(|at| at.qps));
         section.lines.sort_by(|a, b| key(b).unwrap_or(0.0).total_cmp(&key(a).unwrap_or(0.0)));
     }
@@ -104,7 +108,7 @@ pub fn sections(files: &[Results]) -> Vec<Section<'_>> {
 }
 
 fn lines<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<Line<'a>> {
-    // Equal builds are one index: `build` holds the measured time, so two files never fall together by accident.
+    // Equal builds are one index: `build` holds the measured time.
     let mut groups: Vec<Vec<&Run>> = Vec::new();
     for run in runs {
         match groups.iter_mut().find(|group| group[0].engine == run.engine && group[0].build == run.build) {
@@ -181,6 +185,8 @@ impl Section<'_> {
             search_params: search_params.unwrap_or_default(),
             distances_per_query: at.and_then(|at| at.distances),
             build_s: line.build.build_s,
+            build_cpu_s: line.build.build_cpu_s,
+            built_earlier: line.build.built_earlier.is_some(),
             build_threads: line.build.build_threads,
             index_bytes: line.build.index_bytes,
             peak_rss_bytes: line.build.peak_rss_bytes,

@@ -1,12 +1,15 @@
 //! The summary as rows of text, for a terminal or as Markdown.
 
 use super::summary::{At, BASELINE, Line, Section, TARGETS};
+use crate::results::Build;
 
 /// The targets at which ratios and distances, and at the first latency, are given beside the speeds.
 const MIDDLE: usize = 1;
 const HIGH: usize = 2;
 /// What stands where nothing was measured.
 pub(super) const NOTHING: &str = "–";
+/// Stands behind costs of a build that an earlier run made.
+const EARLIER: &str = "†";
 
 /// A table of text: all columns but the first two are numbers.
 pub struct Table {
@@ -25,7 +28,7 @@ impl Table {
             header.extend([MIDDLE, HIGH].map(|target| format!("{name} {}", short(TARGETS[target]))));
         }
         header.extend(["p50 µs", "p99 µs"].map(|name| format!("{name} {}", short(TARGETS[MIDDLE]))));
-        header.extend(["build s", "index MB", "resident MB", "peak MB"].map(str::to_owned));
+        header.extend(["build s", "build CPU s", "index MB", "resident MB", "peak MB"].map(str::to_owned));
         Table { header, rows: section.lines.iter().map(|line| row(section, line)).collect() }
     }
 
@@ -106,7 +109,8 @@ pub fn legend() -> String {
          computed per query, where the engine counts them. Recall counts ties by distance. Latencies are of single queries, for \
          Python packages with the call. Resident MB is the process's size with the index built and the vectors let go, less that before \
          they were loaded. Peak MB is the process's peak up to the end of the build less its size just before, \
-         with the vectors loaded."
+         with the vectors loaded. Build CPU s is the build's processor time over all its threads, which depends little on what else runs. \
+         {EARLIER}: built by an earlier run and read back; build time and sizes are of that build."
     )
 }
 
@@ -125,11 +129,18 @@ fn row(section: &Section<'_>, line: &Line<'_>) -> Vec<String> {
     cells.extend([MIDDLE, HIGH].map(|target| count(line.at[target].and_then(|at| at.distances))));
     cells.push(latency(|latency| latency.p50_us));
     cells.push(latency(|latency| latency.p99_us));
-    cells.push(format!("{:.1}", line.build.build_s));
+    cells.push(build_seconds(line.build));
+    cells.push(or_nothing(line.build.build_cpu_s, |seconds| format!("{seconds:.1}")));
     cells.push(megabytes(line.build.index_bytes));
     cells.push(megabytes(line.build.resident_bytes));
     cells.push(megabytes(line.build.peak_rss_bytes));
     cells
+}
+
+/// Seconds of the build, marked where an earlier run paid them.
+pub(super) fn build_seconds(build: &Build) -> String {
+    let mark = if build.built_earlier.is_some() { EARLIER } else { "" };
+    format!("{:.1}{mark}", build.build_s)
 }
 
 pub(super) fn megabytes(bytes: Option<u64>) -> String {

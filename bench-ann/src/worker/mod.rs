@@ -128,6 +128,7 @@ impl State {
                 Ok(Reply::Loaded { version: concat!("vicino-index ", env!("CARGO_PKG_VERSION")).to_owned() })
             }
             Request::Build { params, threads, .. } => self.build(&params, threads),
+            Request::Restore { .. } => Err("indexes of this binary are built anew in every run".into()),
             Request::Search { params, k, threads, neighbors } => self.search(&params, k, threads, &neighbors),
             Request::Latency { params, k, queries, micros } => self.latency(&params, k, queries, &micros),
         }
@@ -138,14 +139,15 @@ impl State {
         // From here on the peak is the build's, not the loading's; where the kernel refuses, it is both.
         let _ = fs::write("/proc/self/clear_refs", "5");
         let rss_before_bytes = memory("VmRSS");
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), cpu_seconds());
         self.engine.build(&train, self.metric, params, threads)?;
-        let seconds = start.elapsed().as_secs_f64();
+        let (seconds, cpu_after) = (start.elapsed().as_secs_f64(), cpu_seconds());
+        let cpu_seconds = cpu.zip(cpu_after).map(|(before, after)| after - before);
         let peak_rss_bytes = memory("VmHWM");
         drop(train);
         let resident_bytes = memory("VmRSS").zip(self.empty).map(|(now, empty)| now.saturating_sub(empty));
         let index_bytes = Some(self.engine.index_bytes());
-        Ok(Reply::Built { seconds, index_bytes, rss_before_bytes, peak_rss_bytes, resident_bytes })
+        Ok(Reply::Built { seconds, cpu_seconds, index_bytes, rss_before_bytes, peak_rss_bytes, resident_bytes })
     }
 
     fn search(&mut self, params: &Params, k: usize, threads: usize, neighbors: &Path) -> Result<Reply, Fault> {
@@ -177,6 +179,16 @@ impl State {
         fs::write(path, bytemuck::cast_slice(&micros))?;
         Ok(Reply::Timed)
     }
+}
+
+/// Processor time of this process so far, over all its threads, to a hundredth of a second.
+fn cpu_seconds() -> Option<f64> {
+    /// The unit of `/proc/*/stat` on every architecture we run on, whatever the kernel's own tick is.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field, the program's name, may hold anything; user and system time are the 14th and 15th.
+    let mut times = stat.rsplit_once(')')?.1.split_whitespace().skip(11).map(str::parse::<u64>);
+    Some((times.next()?.ok()? + times.next()?.ok()?) as f64 / TICKS_PER_SECOND)
 }
 
 /// `VmRSS` or `VmHWM` of this process.

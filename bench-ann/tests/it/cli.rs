@@ -98,10 +98,42 @@ fn what_cannot_be_run_is_said_in_one_line() {
 }
 
 #[test]
+fn a_budget_takes_searches_apart() {
+    let folder = TempDir::new().unwrap();
+    let args = "budget --dataset digits-64-euclidean --recall 0.9,0.99 --out budget.md";
+    let output = bench_ann(folder.path(), &args.split_whitespace().collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = fs::read_to_string(folder.path().join("budget.md")).unwrap();
+    let row = |name: &str| -> Vec<f64> {
+        let line = report.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {report}"));
+        let number = |cell: &str| cell.split_whitespace().next().and_then(|word| word.parse().ok());
+        line.split('|').skip(3).filter_map(number).collect()
+    };
+    let (hops, estimates, lines) = (row("nodes expanded"), row("estimates from codes"), row("KB of memory read"));
+    assert!(hops[0] >= 1.0 && hops[1] > hops[0], "{hops:?}");
+    // 32 neighbours of each node, all of them scored.
+    assert!(
+        hops.iter().zip(&estimates).all(|(hops, estimates)| (hops * 32.0 - estimates).abs() < 2.0),
+        "{estimates:?}"
+    );
+    assert!(lines[1] > lines[0]);
+    for part in ["estimates from codes | alone", "distances from bytes | alone", "· query", "· entries"] {
+        assert!(row(part).iter().all(|&ns| ns > 0.0), "{part}: {report}");
+    }
+    assert!(report.contains("ns for a line whose place") && report.contains("bench-ann budget --dataset"), "{report}");
+
+    let none = bench_ann(folder.path(), &["budget", "--dataset", "digits-64-euclidean", "--recall", "1.1"]);
+    assert!(!none.status.success() && stderr(&none).contains("no slack up to 1 reaches it"), "{}", stderr(&none));
+}
+
+#[test]
 fn built_in_sweeps_are_listed_and_printed() {
     let folder = TempDir::new().unwrap();
     let list = bench_ann(folder.path(), &["sweeps"]).stdout;
-    assert_eq!(String::from_utf8_lossy(&list), "default\nquick\nfirst-slice\nfrontier\ngrowth\ncodes\n");
+    assert_eq!(
+        String::from_utf8_lossy(&list),
+        "default\nquick\nfirst-slice\nfrontier\ngrowth\ncodes\npeers\npeers-million\n"
+    );
     let printed = bench_ann(folder.path(), &["sweeps", "first-slice"]).stdout;
     assert!(String::from_utf8_lossy(&printed).contains("ef_construction = 400"));
 }

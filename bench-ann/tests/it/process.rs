@@ -52,7 +52,8 @@ fn our_worker_loads_builds_searches_and_goes_on_after_a_refusal() {
     let load = Request::Load { train: at("train"), queries: at("queries"), dim: 1, metric: "l2".to_owned() };
     assert!(matches!(worker.ask(&load).unwrap(), Reply::Loaded { version } if version.starts_with("vicino-index")));
     let params: Params = serde_json::from_str(r#"{"m": 4, "ef_construction": 10}"#).unwrap();
-    let built = worker.ask(&Request::Build { params, threads: 2, scratch: folder.path().to_owned() }).unwrap();
+    let built =
+        worker.ask(&Request::Build { params, threads: 2, scratch: folder.path().to_owned(), keep: None }).unwrap();
     assert!(matches!(built, Reply::Built { index_bytes: Some(bytes), .. } if bytes >= 16), "{built:?}");
 
     let refused = worker.ask(&search(folder.path(), Params::default())).unwrap_err();

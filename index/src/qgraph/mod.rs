@@ -41,6 +41,8 @@ use layout::{Layout, Row};
 use walk::{Batch, Field, Limits, MAX_WIDTH, Walk};
 
 pub use params::{QuantizedParams, QuantizedSearch, QuantizedStats, Unsupported};
+#[cfg(feature = "probe")]
+pub use walk::probe::Parts;
 
 /// Neighbours of a node: as many as are scored together.
 const DEGREE: usize = crate::distance::fastscan::LANES;
@@ -200,10 +202,8 @@ impl QuantizedGraph {
         ranking: &mut Ranking,
         mut done: impl FnMut(usize, &[Hit]),
     ) -> QuantizedStats {
-        let k = params.k.min(self.len());
-        // Bytes may swap neighbours at nearly one distance; a few more than k make sure that those meant are among them.
-        let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
-        let limits = Limits { k, keep, slack: params.slack, max_hops: params.max_hops.max(1), rescored: RESCORED };
+        let limits = self.limits(params);
+        let (k, keep) = (limits.k, limits.keep);
         let mut stats = QuantizedStats::default();
         let accepts = |node| self.copies(node).any(|copy| accept(Slot(copy)));
         dispatch(
@@ -231,6 +231,36 @@ impl QuantizedGraph {
             },
         );
         stats
+    }
+
+    fn limits(&self, params: QuantizedSearch) -> Limits {
+        let k = params.k.min(self.len());
+        // Bytes may swap neighbours at nearly one distance; a few more than k make sure that those meant are among them.
+        let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
+        Limits { k, keep, slack: params.slack, max_hops: params.max_hops.max(1), rescored: RESCORED }
+    }
+
+    /// Times the parts of searches for `queries`, each part `repeats` times on one query, so with all it reads in the caches: means over the
+    /// queries. Errors as [`search`](QuantizedGraph::search) does.
+    #[cfg(feature = "probe")]
+    pub fn probe(&self, queries: Rows<'_>, params: QuantizedSearch, repeats: usize) -> Result<Parts, SearchError> {
+        let load = |index| {
+            let mut query = Vec::new();
+            load(&self.spec, queries.row(index), &mut query).map(|()| query)
+        };
+        let queries = (0..queries.len()).map(load).collect::<Result<Vec<_>, _>>()?;
+        let (field, limits) = (self.field(), self.limits(params));
+        Ok(dispatch(isa(), walk::probe::Probe { field, limits, queries: &queries, repeats }))
+    }
+
+    /// Bytes that are read of memory: for a node that is expanded, for one whose distance alone is computed, for a full vector; and of
+    /// the entries, by every search.
+    #[cfg(feature = "probe")]
+    pub fn read_bytes(&self) -> [usize; 4] {
+        let full =
+            self.full.as_ref().map_or(0, |full| (full.bytes() / full.len().max(1)).next_multiple_of(layout::LINE));
+        let entries = self.entries.blocks.bytes();
+        [self.layout.stride, self.layout.front().next_multiple_of(layout::LINE), full, entries]
     }
 
     fn field(&self) -> Field<'_> {

@@ -20,6 +20,9 @@ use super::entry::Entries;
 use super::frontier::Frontier;
 use super::layout::{LINE, Layout, Row};
 
+#[cfg(feature = "probe")]
+pub(super) mod probe;
+
 /// What walks read.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
@@ -106,10 +109,7 @@ impl Walk {
     /// Begins the search for `self.query`, as if the node `except` were not there.
     #[inline(always)]
     fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, except: Option<u32>) {
-        let centred = self.query.iter().zip(field.mean).map(|(x, mean)| x - mean);
-        field.rotation.rotate(centred, &mut self.rotated);
-        self.table.set(simd, &self.rotated);
-        self.bytes.set(&self.query, field.scale, field.metric);
+        self.set_query(simd, field);
         self.found.clear();
         self.frontier.clear(limits.max_hops.saturating_add(limits.rescored));
         self.visited.reset(field.nodes);
@@ -122,6 +122,15 @@ impl Walk {
             fetch(field.row(entry).front());
             self.pending.push(entry);
         }
+    }
+
+    /// Makes of `self.query` what rows are compared with.
+    #[inline(always)]
+    fn set_query<S: Simd>(&mut self, simd: S, field: Field<'_>) {
+        let centred = self.query.iter().zip(field.mean).map(|(x, mean)| x - mean);
+        field.rotation.rotate(centred, &mut self.rotated);
+        self.table.set(simd, &self.rotated);
+        self.bytes.set(&self.query, field.scale, field.metric);
     }
 
     /// One turn; whether the walk is over. The lines of `ahead` are asked for on the way.
