@@ -6,6 +6,7 @@
 //! Cost per token: `2 · layers · (4 · hidden² + 2 · hidden · intermediate)` operations, and `4 · layers · hidden · length`
 //! for attention.
 
+use crate::encoder::EncodeError;
 use crate::model::config::BertConfig;
 use crate::model::weights::Tensors;
 use crate::model::{ModelError, TokenizedText};
@@ -15,6 +16,8 @@ use pulp::Arch;
 
 pub(crate) mod batch;
 pub(crate) mod gemm;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub(crate) mod ops;
 
 /// The tokens of some texts, one after the other.
@@ -60,7 +63,7 @@ pub trait TokenModel: Send + Sync {
     fn hidden(&self) -> usize;
 
     /// One state for each token: `out: [tokens × hidden]`, row-major. `scratch` is kept between calls of one thread.
-    fn forward(&self, batch: &TokenBatch, scratch: &mut Scratch, out: &mut Vec<f32>);
+    fn forward(&self, batch: &TokenBatch, scratch: &mut Scratch, out: &mut Vec<f32>) -> Result<(), EncodeError>;
 }
 
 /// Room for what is computed on the way.
@@ -246,11 +249,11 @@ impl TokenModel for Bert {
         self.hidden
     }
 
-    fn forward(&self, batch: &TokenBatch, scratch: &mut Scratch, out: &mut Vec<f32>) {
+    fn forward(&self, batch: &TokenBatch, scratch: &mut Scratch, out: &mut Vec<f32>) -> Result<(), EncodeError> {
         let tokens = batch.tokens();
         if tokens == 0 {
             out.clear();
-            return;
+            return Ok(());
         }
         self.embed(batch, out);
         for layer in &self.layers {
@@ -268,6 +271,7 @@ impl TokenModel for Bert {
             layer.outer.product(inner, added);
             layer.outer_norm.add(self.arch, out, added, &layer.outer.bias);
         }
+        Ok(())
     }
 }
 

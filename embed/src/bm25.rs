@@ -159,12 +159,9 @@ impl Bm25 {
 
     /// A query's weights. Unknown terms are left out, as no document has them.
     fn query(&self, counts: &Counts) -> SparseVector {
-        let documents = self.documents as f64;
         vector(counts.terms.iter().filter_map(|(term, &repeats)| {
             let (id, frequency) = self.lookup(term)?;
-            let frequency = frequency as f64;
-            let idf = (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln();
-            Some((id, (idf * repeats as f64) as f32))
+            Some((id, (idf(self.documents, frequency) * repeats as f64) as f32))
         }))
     }
 
@@ -227,4 +224,10 @@ fn vector(weights: impl IntoIterator<Item = (u32, f32)>) -> SparseVector {
     weights.sort_unstable_by_key(|&(id, _)| id);
     let (ids, values) = weights.into_iter().unzip();
     SparseVector::new(ids, values).expect("distinct ids, sorted, with finite weights")
+}
+
+/// How much a term says that `frequency` of `documents` have, in Lucene's form: above 0 for every term.
+pub(crate) fn idf(documents: u64, frequency: u64) -> f64 {
+    let (documents, frequency) = (documents as f64, frequency as f64);
+    (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
 }

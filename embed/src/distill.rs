@@ -18,7 +18,7 @@ use crate::static_encoder::wordpiece::WordPiece;
 use components::components;
 use design::Design;
 
-mod components;
+pub(crate) mod components;
 mod design;
 pub mod wordnet;
 

@@ -180,6 +180,12 @@ pub enum EncodeError {
         /// Position in the batch.
         text: usize,
     },
+    /// The engine that computes states does not.
+    #[error("the engine says: {message}")]
+    Engine {
+        /// Its words.
+        message: String,
+    },
     /// Whoever asked has changed their mind.
     #[error("cancelled")]
     Cancelled,

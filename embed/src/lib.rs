@@ -15,13 +15,14 @@
 //! distill/{…}               how its table is made of a sentence encoder
 //! analyze/porter  analyze   English text to index terms, as Lucene cuts it
 //! bm25  bm25/file           the lexical encoder, and its statistics on disk
+//! splade/free               learned sparse documents, queries by lookup
 //! postings                  exact search over sparse vectors
 //! evaluate                  nDCG, recall, reciprocal rank
-//! evaluate/{beir, rank, exact, trec}   a judged collection from its folder, encoders' answers to it, answers as files
-//! random                    numbers that a seed brings back
+//! evaluate/{beir, rank, trec}   a judged collection from its folder, a sparse encoder's answers to it, answers as files
 //! frozen                    vectors computed once and read again
 //! hybrid/…                  dense and sparse search together: fusion, its weight, whether it helps
 //! multivector/…             several vectors per text: their comparison, windows, one vector in their place
+//! evaluate/exact            the answers of dense and multi-vector encoders
 //! capacity/…                how many dimensions, or vectors, keep BM25's ranking
 //! train/…                   heads over frozen vectors: losses, gradients, steps
 //! ```

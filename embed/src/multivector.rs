@@ -5,6 +5,7 @@
 //! the same formula with one query vector. [`fde`] turns both sides into single vectors whose product stands for it, and
 //! [`windows`] makes several vectors with any encoder that makes one.
 
+use crate::bert::gemm::{View, multiply};
 use crate::dense::MultiVectorBatch;
 use crate::hybrid::{best, dot};
 use crate::postings::Scored;
@@ -21,9 +22,42 @@ pub mod windows;
 /// assert_eq!(vicino_embed::multivector::max_sim(&query, &document, 2), Some(0.5 + 0.7));
 /// ```
 pub fn max_sim(query: &[f32], document: &[f32], dim: usize) -> Option<f32> {
-    assert!(dim > 0 && query.len().is_multiple_of(dim) && document.len().is_multiple_of(dim), "whole rows of {dim}");
-    let largest = |row: &[f32]| document.chunks_exact(dim).map(|other| dot(row, other)).reduce(f32::max);
-    query.chunks_exact(dim).map(largest).sum()
+    MaxSim::default().score(query, document, dim)
+}
+
+/// [`max_sim`] for many documents, with the room for products kept between them.
+#[derive(Debug, Clone, Default)]
+pub struct MaxSim {
+    /// `[q × d]`
+    products: Vec<f32>,
+}
+
+impl MaxSim {
+    /// As [`max_sim`].
+    pub fn score(&mut self, query: &[f32], document: &[f32], dim: usize) -> Option<f32> {
+        assert!(
+            dim > 0 && query.len().is_multiple_of(dim) && document.len().is_multiple_of(dim),
+            "whole rows of {dim}"
+        );
+        let rows = document.len() / dim;
+        if rows == 0 {
+            return query.is_empty().then_some(0.0);
+        }
+        self.products.resize(query.len() / dim * rows, 0.0);
+        multiply(View::rows(query, dim), View::rows(document, dim).transposed(), &mut self.products, rows, false);
+        Some(self.products.chunks_exact(rows).map(largest).sum())
+    }
+}
+
+/// In sixteen running maxima, which the compiler keeps in vector registers.
+fn largest(row: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let (chunks, rest) = row.as_chunks::<16>();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &x)| *lane = larger(*lane, x));
+    }
+    lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, larger)
 }
 
 /// The `k` documents of the largest [`max_sim`] with `query: [q × dim]`, best first, ties by lower number. Documents
@@ -40,8 +74,9 @@ pub fn rescore(
     k: usize,
 ) -> Vec<Scored> {
     let dim = documents.rows().dim();
+    let mut max_sim = MaxSim::default();
     let score = |vector: u32| {
-        let score = max_sim(query, documents.text(vector as usize), dim)?;
+        let score = max_sim.score(query, documents.text(vector as usize), dim)?;
         Some(Scored { vector, score })
     };
     let mut hits: Vec<Scored> = candidates.into_iter().filter_map(score).collect();

@@ -16,6 +16,10 @@ use crate::sparse::SparseVector;
 use pulp::Arch;
 use std::path::Path;
 
+mod free;
+
+pub use free::InferenceFree;
+
 /// Tokens whose scores are held at once: 4 MB for BERT's vocabulary.
 const BLOCK: usize = 32;
 

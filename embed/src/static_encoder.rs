@@ -10,7 +10,7 @@
 
 use crate::dense::DenseBatch;
 use crate::encoder::{Counts, DenseEncoder, EncodeError, EncodeOptions, Encoder, TextKind};
-use pulp::Arch;
+use crate::gather::{Rows, Table};
 use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -36,7 +36,6 @@ pub struct StaticEncoder {
     /// What a row is multiplied by.
     scales: Vec<f32>,
     words: WordPiece,
-    arch: Arch,
 }
 
 /// Why bytes are no static encoder.
@@ -85,7 +84,7 @@ impl StaticEncoder {
             return Err(fault("finite scales", scale.to_string()));
         }
         let rows = bytemuck::cast_slice(rows.data()).to_vec();
-        Ok(StaticEncoder { name, dim, rows, scales, words, arch: Arch::new() })
+        Ok(StaticEncoder { name, dim, rows, scales, words })
     }
 
     /// The table of `vectors: [tokens.len() × dim]`, each row rounded to steps of its largest number over 127, as a file.
@@ -125,25 +124,22 @@ impl StaticEncoder {
         tokens
     }
 
-    /// Puts `text`'s vector into `out`, and gives the number of its tokens.
-    fn encode_one(&self, text: &str, out: &mut [f32]) -> usize {
-        let mut ids = Vec::new();
-        self.words.for_each(text, |id| ids.push(id));
-        let tokens = ids.len();
-        if ids.is_empty() {
-            ids.push(0);
+    /// Puts the vectors of `texts` into `out: [texts × dim]`, and gives the number of their tokens.
+    fn encode_block(&self, texts: &[&str], out: &mut [f32]) -> usize {
+        let (mut ids, mut ends, mut tokens) = (Vec::new(), Vec::with_capacity(texts.len()), 0);
+        for text in texts {
+            let start = ids.len();
+            self.words.for_each(text, |id| ids.push(id));
+            tokens += ids.len() - start;
+            if ids.len() == start {
+                ids.push(0);
+            }
+            ends.push(ids.len());
         }
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                for &id in &ids {
-                    let row = &self.rows[id as usize * self.dim..(id as usize + 1) * self.dim];
-                    let scale = self.scales[id as usize];
-                    out.iter_mut().zip(row).for_each(|(out, &x)| *out = scale.mul_add(f32::from(x), *out));
-                }
-            },
-        );
-        crate::bert::ops::normalize(out);
+        let rows = Rows::Int8 { codes: &self.rows, scales: &self.scales };
+        let table = Table::new(rows, self.dim).expect("a scale for each row");
+        table.reduce(&ids, &vec![1.0; ids.len()], &ends, out).expect("tokens of the table");
+        out.chunks_exact_mut(self.dim).for_each(crate::bert::ops::normalize);
         tokens
     }
 }
@@ -177,8 +173,7 @@ impl DenseEncoder for StaticEncoder {
         let blocks = data.par_chunks_mut(BLOCK * self.dim).zip(texts.par_chunks(BLOCK));
         let tokens = blocks.map(|(rows, block)| {
             options.check_cancelled()?;
-            let rows = rows.chunks_exact_mut(self.dim);
-            let tokens: usize = rows.zip(block).map(|(row, text)| self.encode_one(text, row)).sum();
+            let tokens = self.encode_block(block, rows);
             let finished = done.fetch_add(block.len(), std::sync::atomic::Ordering::Relaxed) + block.len();
             options.report(finished, texts.len());
             Ok::<usize, EncodeError>(tokens)

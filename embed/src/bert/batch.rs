@@ -53,7 +53,7 @@ pub(crate) fn run<T: Send>(
         let compute = |(scratch, states): &mut (Scratch, Vec<f32>), members: &&[usize]| {
             options.check_cancelled()?;
             let batch = TokenBatch::new(members.iter().map(|&text| &texts[text]));
-            model.forward(&batch, scratch, states);
+            model.forward(&batch, scratch, states)?;
             let made = head(Computed { batch: &batch, states });
             debug_assert_eq!(made.len(), members.len());
             let finished = done.fetch_add(members.len(), Ordering::Relaxed) + members.len();

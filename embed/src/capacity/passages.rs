@@ -3,16 +3,21 @@
 //! The containing-passage task of Luan et al. (arXiv:2005.00181, §5.1): passages of one length, queries that are spans of
 //! 5 to 25 of a passage's words, and the reciprocal rank of the passage a span is from. A collection's texts are joined and
 //! cut into passages anew, as many at every length, so that only the length differs. Encoders are random projections of
-//! BM25 vectors, of the whole passage or of its parts, beside BM25 itself: nothing is trained.
+//! BM25 vectors, of the whole passage or of its parts, beside BM25 itself ([`measure`]); or a trained dense encoder, cut to its
+//! first principal components where a shape has fewer dimensions ([`measure_encoder`]).
 
 use super::project::Projection;
 use crate::bm25::{Bm25, Bm25Params};
-use crate::encoder::{EncodeError, SparseEncoder, TextKind};
+use crate::dense::DenseBatch;
+use crate::distill::components::components;
+use crate::encoder::{DenseEncoder, EncodeError, SparseEncoder, TextKind};
 use crate::hybrid::dot;
 use crate::multivector::windows::cut;
 use crate::postings::Postings;
 use crate::random::Random;
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Words of a query.
 pub const SPAN_WORDS: std::ops::RangeInclusive<usize> = 5..=25;
@@ -117,6 +122,45 @@ pub fn measure(sample: &Sample, params: Bm25Params, shapes: &[Shape], seed: u64)
     })
 }
 
+/// Measures `encoder` on `sample`, for each shape: a vector of the whole passage, or one for each of its parts, of which the best
+/// counts. Fewer dimensions than the encoder has are its vectors' first principal components over the passages, which lose least.
+/// Panics at shapes of more.
+pub fn measure_encoder(
+    sample: &Sample,
+    encoder: &dyn DenseEncoder,
+    shapes: &[Shape],
+) -> Result<Vec<(Shape, f64)>, EncodeError> {
+    assert!(shapes.iter().all(|shape| shape.dim <= encoder.dim()), "shapes of at most {} dimensions", encoder.dim());
+    let texts: Vec<&str> = sample.queries.iter().map(|(text, _)| text.as_str()).collect();
+    let queries = encoder.encode(&texts, TextKind::Query)?;
+    let mut parts: BTreeMap<usize, (DenseBatch, Vec<usize>)> = BTreeMap::new();
+    for &Shape { vectors, .. } in shapes {
+        if let Entry::Vacant(place) = parts.entry(vectors) {
+            let cut: Vec<Vec<&str>> = sample.passages.iter().map(|passage| cut(passage, vectors)).collect();
+            let ends = cut.iter().scan(0, |end, parts| {
+                *end += parts.len();
+                Some(*end)
+            });
+            let ends = ends.collect();
+            place.insert((encoder.encode(&cut.concat(), TextKind::Document)?, ends));
+        }
+    }
+    let found = shapes.iter().map(|&shape| {
+        let (rows, ends) = &parts[&shape.vectors];
+        let main = components(rows.as_slice(), encoder.dim(), shape.dim);
+        let (rows, queries) = (main.project(rows.as_slice()), main.project(queries.as_slice()));
+        let ranks = queries.chunks_exact(shape.dim).zip(&sample.queries).map(|(query, &(_, passage))| {
+            let products: Vec<f32> = rows.chunks_exact(shape.dim).map(|row| dot(query, row)).collect();
+            let starts = std::iter::once(&0).chain(ends);
+            let best =
+                starts.zip(ends).map(|(&start, &end)| products[start..end].iter().copied().fold(f32::MIN, f32::max));
+            reciprocal_rank(&best.collect::<Vec<_>>(), passage)
+        });
+        (shape, ranks.sum::<f64>() / sample.queries.len() as f64)
+    });
+    Ok(found.collect())
+}
+
 /// One over the rank of `scores[right]`, 0 past the tenth; equal scores count as ahead.
 pub fn reciprocal_rank(scores: &[f32], right: usize) -> f64 {
     let ahead = scores.iter().enumerate().filter(|&(at, score)| at != right && *score >= scores[right]).count();
@@ -166,5 +210,28 @@ mod tests {
         assert!(found.iter().all(|found| found.bm25 > 0.95), "{found:?}");
         assert!(reached(0, 0) > reached(1, 0), "longer passages are harder: {found:?}");
         assert!(reached(1, 1) > reached(1, 0), "a vector for each part regains some: {found:?}");
+    }
+
+    #[test]
+    fn an_encoder_is_measured_in_every_shape() {
+        let text = include_str!("../../README.md").repeat(3);
+        let sample = sample(&[&text], 100, 20, 60, 6).unwrap();
+        let encoder = crate::StaticEncoder::builtin();
+        let shape = |vectors, dim| Shape { vectors, dim };
+        let shapes = [shape(1, 2), shape(1, 256), shape(4, 256)];
+        let found = measure_encoder(&sample, encoder, &shapes).unwrap();
+        assert_eq!(found.iter().map(|(shape, _)| *shape).collect::<Vec<_>>(), shapes);
+        assert!(found[0].1 < found[1].1 && found[1].1 > 0.5, "two dimensions hold less than all: {found:?}");
+
+        // All components are a rotation, which changes no product: as the vectors themselves.
+        let passages: Vec<&str> = sample.passages.iter().map(String::as_str).collect();
+        let rows = DenseEncoder::encode(encoder, &passages, TextKind::Document).unwrap();
+        let plain = sample.queries.iter().map(|(span, passage)| {
+            let query = DenseEncoder::encode(encoder, &[span], TextKind::Query).unwrap();
+            let scores: Vec<f32> = (0..rows.len()).map(|row| dot(query.row(0), rows.row(row))).collect();
+            reciprocal_rank(&scores, *passage)
+        });
+        let plain = plain.sum::<f64>() / sample.queries.len() as f64;
+        assert!((plain - found[1].1).abs() < 0.01, "{plain} {found:?}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::bert::gemm::{View, multiply};
 
 /// Orthonormal directions, `[hidden × dim]`, the one of the largest variance first.
-pub(super) struct Components {
+pub(crate) struct Components {
     columns: Vec<f32>,
     hidden: usize,
     dim: usize,
@@ -11,7 +11,7 @@ pub(super) struct Components {
 
 impl Components {
     /// `rows: [n × hidden]` to `[n × dim]`.
-    pub(super) fn project(&self, rows: &[f32]) -> Vec<f32> {
+    pub(crate) fn project(&self, rows: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; rows.len() / self.hidden * self.dim];
         multiply(View::rows(rows, self.hidden), View::rows(&self.columns, self.dim), &mut out, self.dim, false);
         out
@@ -19,7 +19,7 @@ impl Components {
 }
 
 /// The first `dim` components of `rows: [n × hidden]`, which are centred.
-pub(super) fn components(rows: &[f32], hidden: usize, dim: usize) -> Components {
+pub(crate) fn components(rows: &[f32], hidden: usize, dim: usize) -> Components {
     let mut products = vec![0.0; hidden * hidden];
     multiply(View::rows(rows, hidden).transposed(), View::rows(rows, hidden), &mut products, hidden, false);
     let mut matrix: Vec<f64> = products.iter().map(|&x| f64::from(x)).collect();

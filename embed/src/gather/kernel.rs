@@ -7,8 +7,9 @@ use crate::cpu::{BASELINE_FUSED, Level, multiply_add};
 /// Rows added in one pass over the sum.
 const TOGETHER: usize = 4;
 
-/// How many passes ahead rows are asked for: 16 rows at 4 rows a pass.
-const PASSES_AHEAD: usize = 4;
+/// How many bytes ahead rows are asked for: more than a core has under way to its second-level cache while memory answers, and far
+/// less than that cache holds.
+const BYTES_AHEAD: usize = 48 << 10;
 
 /// Bytes that come from memory as one.
 const LINE: usize = 64;
@@ -65,11 +66,16 @@ impl<'a, E: Element> Bags<'a, E> {
         }
     }
 
-    /// Rows a pass at `place` should ask for; past the end, those of the last ids, which costs nothing more.
+    /// The row at `place`, or the last one if there are fewer: asking for a line again costs next to nothing.
     #[inline(always)]
-    fn ahead(&self, place: usize) -> [&'a [E]; TOGETHER] {
-        let last = self.ids.len() - 1;
-        std::array::from_fn(|i| self.row((place + PASSES_AHEAD * TOGETHER + i).min(last)))
+    fn row_if_any(&self, place: usize) -> &'a [E] {
+        self.row(place.min(self.ids.len() - 1))
+    }
+
+    /// How many rows ahead is [`BYTES_AHEAD`].
+    #[inline(always)]
+    fn rows_ahead(&self) -> usize {
+        (BYTES_AHEAD / (self.dim * size_of::<E>())).max(TOGETHER)
     }
 }
 
@@ -104,13 +110,18 @@ fn sum_bags_avx512<E: Element>(bags: &Bags<'_, E>, out: &mut [f32]) {
 
 #[inline(always)]
 fn sum_bags<E: Element, const FUSED: bool>(bags: &Bags<'_, E>, out: &mut [f32]) {
+    let ahead = bags.rows_ahead();
+    for place in 0..ahead.min(bags.ids.len()) {
+        bags.row(place).chunks(LINE / size_of::<E>()).for_each(|line| prefetch(&line[0]));
+    }
     let mut place = 0;
     for (out, &end) in out.chunks_exact_mut(bags.dim).zip(bags.ends) {
         out.fill(0.0);
         while place + TOGETHER <= end {
             let rows = std::array::from_fn(|i| bags.row(place + i));
             let weights = std::array::from_fn(|i| bags.weight(place + i));
-            add_rows::<E, FUSED>(out, rows, weights, bags.ahead(place));
+            let ahead = std::array::from_fn(|i| bags.row_if_any(place + ahead + i));
+            add_rows::<E, FUSED>(out, rows, weights, ahead);
             place += TOGETHER;
         }
         while place < end {

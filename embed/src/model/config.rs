@@ -298,7 +298,7 @@ fn read_typed(path: &Path) -> Result<Config, ModelError> {
     serde_json::from_value(value).map_err(|error| malformed(path, &error))
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
     let text = fs::read_to_string(path).map_err(|source| ModelError::Io { path: path.into(), source })?;
     serde_json::from_str(&text).map_err(|error| malformed(path, &error))
 }

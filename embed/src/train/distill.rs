@@ -2,7 +2,8 @@
 //!
 //! Margin-MSE (Hofstätter et al., arXiv:2010.02666) asks the student for the teacher's difference between two documents,
 //! the KL divergence for its distribution over a query's candidates. Both are losses of score lists; [`scores_backward`]
-//! takes their slopes to the vectors.
+//! takes their slopes to the vectors. A teacher that reads both texts together has more to teach than a score: where its
+//! tokens of one text look in the other ([`cross_attention`]).
 
 use super::Gradients;
 use crate::bert::gemm::{View, multiply};
@@ -41,6 +42,36 @@ fn log_softmax(scores: &[f32], temperature: f64) -> Vec<f64> {
     let most = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum = most + scaled.iter().map(|score| (score - most).exp()).sum::<f64>().ln();
     scaled.into_iter().map(|score| score - sum).collect()
+}
+
+/// Cross-attention distillation (Wang et al., DiDE, arXiv:2112.08723, §3.2): the mean over the query's tokens of the KL
+/// divergence from the teacher's attention on the document's tokens to the student's, which is
+/// `softmax(queries · keysᵀ / √dim)` although its towers never met. `queries: [q × dim]` of one text and `keys: [d × dim]` of the
+/// other are what a head of the student's last layer computes; `teacher: [q × d]` is the block of the teacher's attention between
+/// the two, at least 0, whose rows are scaled to sum to 1 here, for a fusing teacher also looks at its own text. Rows of zeros teach
+/// nothing. The gradients' `documents` are those by the keys. The other direction is the same call with sides exchanged.
+pub fn cross_attention(queries: &[f32], keys: &[f32], dim: usize, teacher: &[f32]) -> Gradients {
+    let (rows, columns) = (queries.len() / dim, keys.len() / dim);
+    assert!(rows * dim == queries.len() && columns * dim == keys.len(), "whole rows of {dim}");
+    assert!(teacher.len() == rows * columns, "attention of {rows} tokens on {columns}");
+    let (temperature, mean) = ((dim as f64).sqrt(), rows.max(1) as f64);
+    let student = scores(queries, keys, dim);
+    let (mut loss, mut slopes) = (0.0, vec![0.0; student.len()]);
+    let rows = student.chunks_exact(columns.max(1)).zip(teacher.chunks_exact(columns.max(1)));
+    for ((student, teacher), slopes) in rows.zip(slopes.chunks_exact_mut(columns.max(1))) {
+        let sum: f64 = teacher.iter().copied().map(f64::from).sum();
+        if sum <= 0.0 {
+            continue;
+        }
+        for ((student, &teacher), slope) in log_softmax(student, temperature).into_iter().zip(teacher).zip(slopes) {
+            let teacher = f64::from(teacher) / sum;
+            if teacher > 0.0 {
+                loss += teacher * (teacher.ln() - student) / mean;
+            }
+            *slope = ((student.exp() - teacher) / temperature / mean) as f32;
+        }
+    }
+    scores_backward(loss, &slopes, queries, keys, dim)
 }
 
 /// From slopes by all products of `queries: [q × dim]` and `documents: [d × dim]`, `slopes: [q × d]`, to gradients by both.
@@ -97,5 +128,23 @@ mod tests {
         let found = scores_backward(loss, &slopes, &queries, &documents, 4);
         check::gradient(&queries, &found.queries, 1e-3, |queries| total(queries, &documents).0);
         check::gradient(&documents, &found.documents, 1e-3, |documents| total(&queries, documents).0);
+    }
+
+    #[test]
+    fn cross_attention_matches_differences_and_its_definition() {
+        let mut random = Random::new(73);
+        let (queries, keys, dim) = (check::normal(&mut random, 3 * 4), check::normal(&mut random, 5 * 4), 4);
+        // The second token attends to its own text only.
+        let teacher: Vec<f32> = (0..15).map(|i| if i / 5 == 1 { 0.0 } else { random.unit() as f32 / 9.0 }).collect();
+        let found = cross_attention(&queries, &keys, dim, &teacher);
+        check::gradient(&queries, &found.queries, 1e-3, |queries| cross_attention(queries, &keys, dim, &teacher).loss);
+        check::gradient(&keys, &found.documents, 1e-3, |keys| cross_attention(&queries, keys, dim, &teacher).loss);
+        assert!(found.loss > 0.0 && found.queries[4..8] == [0.0; 4], "nothing is learnt where nothing is taught");
+
+        // A teacher that looks where the student looks, however much of its attention is left over, costs nothing.
+        let products = scores(&queries, &keys, dim);
+        let own = products.chunks(5).flat_map(|row| log_softmax(row, 2.0)).map(|log| (0.3 * log.exp()) as f32);
+        let found = cross_attention(&queries, &keys, dim, &own.collect::<Vec<f32>>());
+        assert!(found.loss.abs() < 1e-6 && found.queries.iter().all(|slope| slope.abs() < 1e-6), "{}", found.loss);
     }
 }

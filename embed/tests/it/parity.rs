@@ -51,3 +51,28 @@ fn minilm_vectors_are_those_of_sentence_transformers() {
     }
     println!("least cosine {worst:.7}");
 }
+
+/// With ONNX Runtime's library in `ORT_DYLIB_PATH` and all-MiniLM-L6-v2's body, as `tests/reference/minilm.py` exports it, in
+/// `VICINO_MINILM_ONNX`.
+#[cfg(feature = "onnx")]
+#[test]
+fn onnx_runtime_computes_the_same_states() {
+    use vicino_embed::bert::onnx::OnnxModel;
+    let Some(folder) = minilm() else { return };
+    let (Some(library), Some(graph)) = (std::env::var_os("ORT_DYLIB_PATH"), std::env::var_os("VICINO_MINILM_ONNX"))
+    else {
+        eprintln!("skipped: ORT_DYLIB_PATH and VICINO_MINILM_ONNX do not name a library and a graph");
+        return;
+    };
+    let here = SentenceEncoder::open(&folder).unwrap();
+    let body = OnnxModel::open(Some(library.as_ref()), graph.as_ref(), 384, 1).unwrap();
+    let there = SentenceEncoder::open(&folder).unwrap().with_body(Box::new(body));
+    let long = "the lift of a wing ".repeat(40);
+    let texts = ["a", "The cat sleeps on the sofa", &long, "Interest rates rose again", ""];
+    let (a, b) = (here.encode(&texts, TextKind::Raw).unwrap(), there.encode(&texts, TextKind::Raw).unwrap());
+    for (a, b) in a.as_slice().iter().zip(b.as_slice()) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+    let nowhere = OnnxModel::open(Some(library.as_ref()), folder.join("config.json").as_ref(), 384, 1).err().unwrap();
+    assert!(nowhere.to_string().contains("config.json: expected a graph for ONNX Runtime"), "{nowhere}");
+}

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use vicino_embed::splade::InferenceFree;
 use vicino_embed::{
     CrossEncoder, DenseEncoder, EncodeError, EncodeOptions, Encoder, MultiVectorEncoder, Overlong, Reranker,
     SentenceEncoder, SparseEncoder, Splade, TextKind, TokenStates,
@@ -156,6 +157,35 @@ fn splade_weighs_words_as_defined() {
         let mut dense = vec![0.0; WORDS.len()];
         found.iter().for_each(|(word, weight)| dense[word as usize] = weight);
         close(&dense, &best.iter().map(|best| best.max(0.0).ln_1p()).collect::<Vec<_>>(), text);
+    }
+}
+
+#[test]
+fn inference_free_queries_are_looked_up() {
+    let (folder, _) = folder("BertForMaskedLM");
+    let splade = || Splade::open(folder.path()).unwrap();
+    let documents = ["lift of a wing", "wings", "heat", "heat of a wing"];
+    let free = InferenceFree::of_corpus(splade(), &documents).unwrap();
+    let (with, without) =
+        (free.encode(&documents, TextKind::Document), splade().encode(&documents, TextKind::Document));
+    assert_eq!(with, without, "documents go through the model");
+    // `wing` (7) is in 3 of 4 documents, `heat` (9) in 2, `fast` (13) in none; a word said twice counts once.
+    let found = &free.encode(&["wing wing heat fast"], TextKind::Query).unwrap()[0];
+    let idf = |count: f64| (1.0 + (4.0 - count + 0.5) / (count + 0.5)).ln() as f32;
+    assert_eq!((found.indices(), found.values()), (&[7, 9, 13][..], &[idf(3.0), idf(2.0), idf(0.0)][..]));
+    assert!(free.encode(&[""], TextKind::Query).unwrap()[0].is_empty(), "special tokens weigh nothing");
+
+    let weights = |text: &str| {
+        fs::write(folder.path().join("idf.json"), text).unwrap();
+        InferenceFree::open(folder.path()).map(|free| free.encode(&["wing heat"], TextKind::Query).unwrap().remove(0))
+    };
+    let found = weights("{\"wing\": 2.5, \"fast\": 1}").unwrap();
+    assert_eq!((found.indices(), found.values()), (&[7][..], &[2.5][..]));
+    for (text, message) in
+        [("{\"zzz\": 1}", "found `zzz`"), ("{\"wing\": -1}", "found -1 for `wing`"), ("[", "idf.json")]
+    {
+        let error = weights(text).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
     }
 }
 

@@ -18,7 +18,7 @@ mod body;
 mod collections;
 mod envelope;
 mod error;
-mod inference;
+pub(crate) mod inference;
 mod payload;
 mod points;
 mod query;

@@ -1,4 +1,5 @@
-//! `vicino demo`: nearest neighbours of real data, with the recall they have, and a server to ask for more.
+//! `vicino demo`: from texts to answers, or the nearest neighbours of a data set with the recall they have; then a server to
+//! ask for more.
 
 use std::time::Instant;
 
@@ -15,20 +16,27 @@ use super::{open_dataset, picture, rows, vector_params};
 use crate::dto::HnswConfig;
 use crate::store::{CollectionName, Store};
 
+mod texts;
+
 /// Neighbours shown of the first query.
 const SHOWN: usize = 5;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  vicino demo                                            1,797 handwritten digits, which come with the program
+  vicino demo                                            3,478 nouns with their meanings, asked in plain words
+  vicino demo \"a place to keep money\" \"who bakes bread?\"  your own questions
+  vicino demo --dataset digits-64-euclidean              1,797 handwritten digits, which come with the program too
   vicino demo --dataset fashion-mnist-784-euclidean      a data set fetched before (`datasets fetch NAME`), or a path
   vicino demo --no-serve                                 the figures alone")]
 pub(super) struct Demo {
-    /// A data set's name, or a path; without it, handwritten digits
+    /// What to ask; without it, some questions are asked for you
+    #[arg(value_name = "QUESTION", conflicts_with = "dataset")]
+    questions: Vec<String>,
+    /// Vectors in place of texts: a data set's name, or a path
     #[arg(long, value_name = "NAME|PATH")]
     dataset: Option<String>,
-    /// Stop after the figures
+    /// Stop after the answers, or the figures
     #[arg(long)]
     no_serve: bool,
     #[command(flatten)]
@@ -37,10 +45,8 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let mut dataset = match &self.dataset {
-            Some(name) => open_dataset(name)?,
-            None => vicino_datasets::digits(),
-        };
+        let Some(name) = &self.dataset else { return texts::run(&self.questions, self.no_serve, &self.address) };
+        let mut dataset = open_dataset(name)?;
         let (rows, dim, queries) = (dataset.train.len(), dataset.train.dim(), dataset.test.len());
         println!(
             "{}: {rows} vectors of {dim} dimensions, {} distance, {queries} queries",

@@ -30,7 +30,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  vicino demo                                  search real data, then serve it
+  vicino demo                                  from texts to answers, then serve them
   vicino serve --data ./data                   serve, and keep every change before it is answered
   vicino load fashion-mnist-784-euclidean      upload a data set to a running server
   echo 'a cat on a mat' | vicino embed encode  text to a vector, with the encoder that comes with the program
@@ -42,7 +42,7 @@ Environment:
 enum Command {
     /// Serve collections over HTTP
     Serve(serve::Serve),
-    /// Build an index over real data, measure its recall, show one query, and serve it
+    /// Embed and index texts, ask them questions, and serve them; or a data set, with its recall
     Demo(demo::Demo),
     /// Upload a data set to a running server
     Load(load::Load),
@@ -52,7 +52,7 @@ enum Command {
     Verify(inspect::Verify),
     /// Write what can still be had of a damaged data folder to a new one
     Salvage(inspect::Salvage),
-    /// Texts to vectors: encode, evaluate, distill
+    /// Texts to vectors: encode, evaluate, capacity, train, distill
     Embed(embed::Embed),
 }
 

@@ -120,7 +120,15 @@ fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[test]
 fn help_shows_examples_and_wrong_settings_are_refused() {
-    for arguments in [&["--help"][..], &["serve", "--help"], &["load", "--help"], &["demo", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["load", "--help"],
+        &["demo", "--help"],
+        &["embed", "evaluate", "--help"],
+        &["embed", "capacity", "--help"],
+        &["embed", "train", "--help"],
+    ] {
         let output = vicino(arguments);
         assert!(
             output.status.success() && String::from_utf8_lossy(&output.stdout).contains("Examples:"),
@@ -134,7 +142,7 @@ fn help_shows_examples_and_wrong_settings_are_refused() {
 
 #[test]
 fn the_demo_finds_nearly_all_neighbours() {
-    let output = vicino(&["demo", "--no-serve"]);
+    let output = vicino(&["demo", "--dataset", "digits-64-euclidean", "--no-serve"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", stderr(&output));
     let recall = text
@@ -145,6 +153,16 @@ fn the_demo_finds_nearly_all_neighbours() {
     // Exact ties at the tenth place are counted by id, so even a perfect search may stay a little below 1.
     assert!(recall.is_some_and(|recall| recall >= 0.95), "{text}");
     assert!(text.contains("graph sound") && text.contains("0 unreachable"), "{text}");
+}
+
+#[test]
+fn the_demo_answers_questions_by_meaning() {
+    let output = vicino(&["demo", "--no-serve", "where are ships built?", "a craftsman who repairs pipes"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    let first = |question: &str| text.split(question).nth(1).and_then(|rest| rest.lines().nth(1)).unwrap_or_default();
+    assert!(first("where are ships built?").contains("shipyard: a workplace where ships are built"), "{text}");
+    assert!(first("a craftsman who repairs pipes").contains("plumber, pipe fitter"), "{text}");
 }
 
 #[test]

@@ -10,9 +10,13 @@ use vicino_embed::{
     DenseEncoder, MultiVectorEncoder, SentenceEncoder, SparseEncoder, Splade, StaticEncoder, TokenStates,
 };
 
+mod capacity;
+mod conditions;
 mod distill;
 mod encode;
 mod evaluate;
+mod rank;
+mod train;
 
 #[derive(Debug, Args)]
 pub(super) struct Embed {
@@ -24,8 +28,12 @@ pub(super) struct Embed {
 enum Command {
     /// Texts to vectors
     Encode(encode::Encode),
-    /// How well an encoder ranks a judged collection in BEIR's layout
+    /// How well encoders rank judged collections in BEIR's layout, alone and together
     Evaluate(evaluate::Evaluate),
+    /// How many dimensions, or vectors, keep BM25's ranking of a collection
+    Capacity(capacity::Capacity),
+    /// Train a head over an encoder's vectors
+    Train(train::Train),
     /// Make a static encoder of a sentence encoder
     Distill(distill::Distill),
 }
@@ -35,6 +43,8 @@ impl Embed {
         match self.command {
             Command::Encode(command) => command.run(),
             Command::Evaluate(command) => command.run(),
+            Command::Capacity(command) => command.run(),
+            Command::Train(command) => command.run(),
             Command::Distill(command) => command.run(),
         }
     }
@@ -87,6 +97,16 @@ fn folder(name: &str) -> anyhow::Result<PathBuf> {
         _ => vicino_embed::model::locate(name)
             .with_context(|| format!("model `{name}`: `datasets fetch {name}` gets it if it is registered")),
     }
+}
+
+/// Where the judged collection `name` lies: a path, or a name among the data sets.
+fn collection_folder(name: &str) -> anyhow::Result<PathBuf> {
+    if std::path::Path::new(name).is_dir() {
+        return Ok(name.into());
+    }
+    let folders = Folders::from_environment();
+    let found = folders.in_order().map(|folder| folder.join(name)).find(|folder| folder.is_dir());
+    found.with_context(|| format!("collection `{name}`: expected a folder or a data set's name"))
 }
 
 /// A bar of texts on stderr; nothing where that is no terminal.

@@ -4,14 +4,14 @@ use std::fs;
 use std::process::Command;
 
 /// One line.
-pub(crate) fn conditions() -> String {
+pub(super) fn conditions() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|info| {
         let name = info.lines().find_map(|line| line.strip_prefix("model name"))?;
         Some(name.trim_start_matches(['\t', ' ', ':']).to_owned())
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpu = cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    format!("{cpu}, {cores} threads; commit {}; study {}", commit(), arguments())
+    format!("{cpu}, {cores} threads; commit {}; vicino {}", commit(), arguments())
 }
 
 /// The commit of the folder the command runs in, with a mark if tracked files differ from it.

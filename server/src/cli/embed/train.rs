@@ -1,15 +1,14 @@
-//! `study train`: a head over an encoder's frozen vectors, and what it gains.
+//! `vicino embed train`: a head over an encoder's frozen vectors, and what it gains.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use vicino_embed::evaluate::beir::Collection;
-use vicino_embed::evaluate::{Judgments, Measures, Run, measure};
+use vicino_embed::evaluate::{Measures, Run, measure};
 use vicino_embed::hybrid::best;
-use vicino_embed::hybrid::judged::restrict;
 use vicino_embed::random::Random;
 use vicino_embed::train::adapted::Adapter;
 use vicino_embed::train::contrastive::Contrastive;
@@ -22,25 +21,25 @@ use vicino_embed::train::unit::Unit;
 use vicino_embed::{DenseBatch, DenseEncoder, TextKind};
 
 use super::conditions::conditions;
-use super::hybrid::dense_vectors;
-use super::{Model, folder};
+use super::rank::{DEPTH, dense_vectors, subset};
+use super::{Model, collection_folder};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  study train --data scifact --encoder all-minilm-l6-v2 --head linear
-  study train --data scifact --encoder all-minilm-l6-v2 --head low-rank --rank 16 --hard 4
-  study train --data scifact --encoder all-minilm-l6-v2 --head prefix --loss kl --dims 64,128,256 --save head.safetensors
+  vicino embed train --data scifact --encoder minilm --head linear
+  vicino embed train --data scifact --encoder minilm --head low-rank --rank 16 --hard 4
+  vicino embed train --data scifact --encoder minilm --head prefix --loss kl --dims 64,128,256 --save head.safetensors
 
 `linear` and `low-rank` adapt queries, so stored documents stay as they are. `prefix` maps both sides so that their first
 dimensions serve alone. `kl` and `margin-mse` learn from the encoder's own scores and need no judgments; `contrastive` learns
 from them. A gain on queries whose relevant documents were trained on says little: give the others with `--subset`.")]
-pub(crate) struct Train {
+pub(super) struct Train {
     /// The collection: a folder in BEIR's layout, or a name
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
-    /// The dense encoder: a model's folder, or its name in the Hugging Face cache
-    #[arg(long, default_value = "all-minilm-l6-v2")]
+    /// The dense encoder: static, minilm, a static table (.safetensors), or a model's folder or name in the Hugging Face cache
+    #[arg(long, default_value = "minilm")]
     encoder: String,
     /// What is trained
     #[arg(long, value_enum, default_value = "linear")]
@@ -63,7 +62,7 @@ pub(crate) struct Train {
     /// Queries that are measured
     #[arg(long, default_value = "test")]
     split: String,
-    /// A file of query ids, one a line, that are measured by themselves too
+    /// A file of query ids, one a line, that are measured by themselves too; sought in the collection's folder first
     #[arg(long, value_name = "FILE")]
     subset: Option<PathBuf>,
     /// Training queries held out to choose the best step
@@ -129,14 +128,14 @@ struct Row {
 }
 
 impl Train {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         if self.batch == 0 || self.held_out == 0 || self.rank == 0 {
             bail!("expected a batch, a rank and queries held out, each at least 1");
         }
-        let Model::Dense(encoder) = Model::open(&self.encoder)? else {
+        let Model::Dense(encoder) = Model::open(&self.encoder, None)? else {
             bail!("`{}`: expected a dense encoder", self.encoder)
         };
-        let data = folder(&self.data)?;
+        let data = collection_folder(&self.data)?;
         let known = Collection::open(&data, &self.tune)?;
         let test = Collection::open(&data, &self.split)?;
         let dim = encoder.dim();
@@ -157,7 +156,7 @@ impl Train {
         };
         let both_sides = self.head == HeadKind::Prefix;
         let fitted = self.fit(head.clone(), &known, &asked, &documents, &dims)?;
-        let subset = self.subset(&test)?;
+        let subset = self.subset.as_ref().map(|file| subset(&data, file, &test)).transpose()?;
         let rows: Vec<Row> = dims
             .iter()
             .map(|&dim| {
@@ -245,13 +244,6 @@ impl Train {
         }))
     }
 
-    fn subset(&self, test: &Collection) -> anyhow::Result<Option<Judgments>> {
-        let Some(path) = &self.subset else { return Ok(None) };
-        let ids = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let ids: HashSet<&str> = ids.lines().map(str::trim).filter(|id| !id.is_empty()).collect();
-        Ok(Some(restrict(&test.judgments, |query| ids.contains(query))))
-    }
-
     fn report(&self, encoder: &dyn DenseEncoder, fitted: &Fitted, rows: &[Row]) {
         if self.json {
             let report = json!({
@@ -311,7 +303,7 @@ fn run(
 ) -> Run {
     let (queries, documents) = (prefixes(head, queries, true, dim), prefixes(head, documents, both_sides, dim));
     let named = |row: &[f32]| {
-        let hits = best(&scores(row, &documents, dim), super::hybrid::DEPTH).into_iter();
+        let hits = best(&scores(row, &documents, dim), DEPTH).into_iter();
         hits.map(|hit| (test.corpus[hit.vector as usize].id.clone(), hit.score)).collect()
     };
     test.queries.iter().zip(queries.chunks_exact(dim)).map(|(query, row)| (query.id.clone(), named(row))).collect()

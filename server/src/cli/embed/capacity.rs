@@ -1,4 +1,4 @@
-//! `study capacity`.
+//! `vicino embed capacity`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use vicino_embed::capacity::margin::{sufficient, typical_95};
-use vicino_embed::capacity::passages::{Found, Shape, measure, sample};
+use vicino_embed::capacity::passages::{Found, Shape, measure, measure_encoder, sample};
 use vicino_embed::capacity::plot::{Figure, Line};
 use vicino_embed::capacity::survival::{DEPTHS, Survival, survival};
 use vicino_embed::evaluate::beir::Collection;
@@ -14,18 +14,19 @@ use vicino_embed::multivector::windows::word_starts;
 use vicino_embed::{Bm25, Bm25Params, SparseEncoder, SparseVector, TextKind};
 
 use super::conditions::conditions;
-use super::folder;
+use super::{Model, collection_folder};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  study capacity --data scifact
-  study capacity --data scifact --boolean --dims 64,256,1024
-  study capacity --data ./my-collection --plots ./plots --json
+  vicino embed capacity --data scifact
+  vicino embed capacity --data scifact --boolean --dims 64,256,1024
+  vicino embed capacity --data ./my-collection --plots ./plots --json
+  vicino embed capacity --data scifact --encoder static
 
 BM25's vectors are projected to fewer dimensions by random signs, and its first document of each query is looked for again
 (Luan et al., arXiv:2005.00181): how many dimensions, or vectors for a document, keep its ranking.")]
-pub(crate) struct Capacity {
+pub(super) struct Capacity {
     /// The collection: a folder in BEIR's layout, or a name
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
@@ -62,6 +63,9 @@ pub(crate) struct Capacity {
     /// Vectors of a passage and their dimensions
     #[arg(long, value_delimiter = ',', value_parser = shape, default_value = "1x64,1x512,2x256,4x128,8x64,8x512")]
     shapes: Vec<Shape>,
+    /// A dense encoder for the second experiment too: static, minilm, a model's folder or name
+    #[arg(long)]
+    encoder: Option<String>,
     /// Write plots to this folder, as SVG
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
@@ -80,30 +84,42 @@ struct Group {
     survival: Survival,
 }
 
+/// What an encoder finds in each shape.
+type Encoded = Vec<(Shape, f64)>;
+
+/// Dimensions of the smallest vectors an encoder is cut to.
+const SMALL: usize = 64;
+
+/// One vector and several, cut to few dimensions and whole; the several small ones take the room of the one whole vector.
+fn encoder_shapes(dim: usize) -> Vec<Shape> {
+    let small = SMALL.min(dim);
+    let several = dim / small;
+    [(1, small), (1, dim), (several, small), (several, dim)].map(|(vectors, dim)| Shape { vectors, dim }).into()
+}
+
 impl Capacity {
-    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
         self.dims.sort_unstable();
         if self.dims.first().is_none_or(|&dim| dim == 0) || self.seeds == 0 {
             bail!("expected at least one dimension and projection, all above 0");
         }
-        let data = folder(&self.data)?;
+        let data = collection_folder(&self.data)?;
         let collection = Collection::open(&data, &self.split)?;
         let params = Bm25Params::new(self.k1, self.b)?;
         let texts: Vec<&str> = collection.corpus.iter().map(|document| document.text.as_str()).collect();
         let (documents, queries) = self.vectors(&collection, &texts, params)?;
         let whole = survival(&documents, &queries, &self.dims, &self.seeds());
         let groups = self.by_length(&collection, params, &documents, &whole)?;
-        let found = self.passages(&collection, params)?;
+        let (found, encoded): (Vec<Found>, Vec<Encoded>) = self.passages(&collection, params)?.into_iter().unzip();
         if let Some(folder) = &self.plots {
             self.plot(folder, &whole, &groups, &found)?;
         }
         if self.json {
             let groups: Vec<_> = groups.iter().collect();
-            let report =
-                json!({ "conditions": conditions(), "survival": whole, "by_length": groups, "passages": found });
+            let report = json!({ "conditions": conditions(), "survival": whole, "by_length": groups, "passages": found, "encoder": encoded });
             println!("{report:#}");
         } else {
-            self.print(&whole, &groups, &found);
+            self.print(&whole, &groups, &found, &encoded);
         }
         Ok(())
     }
@@ -153,7 +169,14 @@ impl Capacity {
         Ok(groups)
     }
 
-    fn passages(&self, collection: &Collection, params: Bm25Params) -> anyhow::Result<Vec<Found>> {
+    /// For each length, what random projections find, and what the encoder finds.
+    fn passages(&self, collection: &Collection, params: Bm25Params) -> anyhow::Result<Vec<(Found, Encoded)>> {
+        let encoder = match self.encoder.as_ref().map(|name| Model::open(name, None)).transpose()? {
+            None => None,
+            Some(Model::Dense(encoder)) => Some(encoder),
+            Some(_) => bail!("--encoder: expected a dense encoder"),
+        };
+        let shapes = encoder.as_ref().map(|encoder| encoder_shapes(encoder.dim())).unwrap_or_default();
         let texts: Vec<&str> = collection.corpus.iter().map(|document| document.text.as_str()).collect();
         let mut found = Vec::new();
         for &words in &self.words {
@@ -166,12 +189,13 @@ impl Capacity {
                     self.data, self.passages
                 )
             })?;
-            found.push(measure(&sample, params, &self.shapes, 2)?);
+            let encoded = encoder.as_ref().map(|encoder| measure_encoder(&sample, &**encoder, &shapes)).transpose()?;
+            found.push((measure(&sample, params, &self.shapes, 2)?, encoded.unwrap_or_default()));
         }
         Ok(found)
     }
 
-    fn print(&self, whole: &Survival, groups: &[Group], found: &[Found]) {
+    fn print(&self, whole: &Survival, groups: &[Group], found: &[Found], encoded: &[Encoded]) {
         let weights =
             if self.boolean { "words counted once".to_owned() } else { format!("BM25 {}/{}", self.k1, self.b) };
         println!("{}\n", conditions());
@@ -235,6 +259,11 @@ impl Capacity {
         for (at, shape) in self.shapes.iter().enumerate() {
             let reached = found.iter().map(|found| format!("{:.3}", found.shapes[at].1));
             row([name(*shape)].into_iter().chain(reached));
+        }
+        for (at, (shape, _)) in encoded.first().map_or(&[][..], Vec::as_slice).iter().enumerate() {
+            let reached = encoded.iter().map(|encoded| format!("{:.3}", encoded[at].1));
+            let encoder = self.encoder.as_deref().unwrap_or_default();
+            row([format!("{encoder}, {}", name(*shape))].into_iter().chain(reached));
         }
     }
 
