@@ -78,7 +78,7 @@ fn collection() -> anyhow::Result<Collection> {
         note: Payload::from_iter([("vectors".into(), params)]),
     })?;
     let points = entries.iter().enumerate().map(|(row, (words, meaning))| Point {
-        id: PointId(row as u64),
+        id: PointId::Integer(row as u64),
         vector: vectors.row(row).to_vec(),
         payload: Payload::from_iter([("words".into(), json!(words)), ("meaning".into(), json!(meaning))]),
     });
