@@ -28,6 +28,8 @@ pub(crate) enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// What codes can find without a graph: of the true neighbours, how many are among the nearest by code
+    Gate(GateArgs),
     /// How time per query and build time grow with the rows: results of `run --rows` side by side
     Growth(GrowthArgs),
     /// Where the time of a query of the quantized graph goes, beside what this machine's memory allows
@@ -178,6 +180,25 @@ pub(crate) struct BudgetArgs {
     /// Also write it as Markdown
     #[arg(long, value_name = "FILE.md")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  bench-ann gate --dataset fashion-mnist-784-euclidean,path/to/folder --queries 200 > codes.md
+
+Every row is compared by its code: f32, f16, bytes, nested codes read at 8, 4 and 2 bits, and one bit, rotated or not, over
+all dimensions and over the first half of them.")]
+pub(crate) struct GateArgs {
+    /// Data sets by name or path, separated by commas
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub(crate) dataset: Vec<String>,
+    /// Neighbours per query
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    pub(crate) k: usize,
+    /// Ask only the first so many queries
+    #[arg(long, default_value_t = 200, value_parser = positive)]
+    pub(crate) queries: usize,
 }
 
 #[derive(Subcommand)]

@@ -12,6 +12,7 @@ use bench_ann::budget;
 use bench_ann::compare::compare;
 use bench_ann::data::Data;
 use bench_ann::engines::{self, ENGINES, Engine, Source};
+use bench_ann::gate;
 use bench_ann::kept::Keep;
 use bench_ann::machine::{Commit, Machine, available_memory};
 use bench_ann::process::INTERRUPTED;
@@ -25,7 +26,7 @@ use bench_ann::rivals::{Package, Rivals};
 use bench_ann::run::{Listener, Options, run};
 use bench_ann::sweep::{BUILT_IN, Sweep};
 
-use crate::cli::{BudgetArgs, Command, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
+use crate::cli::{BudgetArgs, Command, GateArgs, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
 
 /// Exit status after Ctrl-C, as shells have it.
 const INTERRUPTED_STATUS: u8 = 130;
@@ -38,6 +39,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Report(args) => report(&args)?,
         Command::Growth(args) => growth(&args)?,
         Command::Budget(args) => budget(&args)?,
+        Command::Gate(args) => gate(&args)?,
         Command::Compare { old, new, markdown } => {
             let comparison = compare(&Results::read(&old)?, &Results::read(&new)?)?;
             let table = &comparison.table;
@@ -313,6 +315,19 @@ fn growth(args: &GrowthArgs) -> Result<()> {
                 eprintln!("wrote {}", path.display());
             }
         }
+    }
+    Ok(())
+}
+
+fn gate(args: &GateArgs) -> Result<()> {
+    for name in &args.dataset {
+        let dataset = vicino_datasets::open(name)?;
+        let data = Data::new(dataset, args.k, Some(args.queries), &exact_progress)?;
+        let info = &data.info;
+        let table = gate::gate(&data, args.k, |what| eprintln!("{}: {what}", info.name))
+            .map_err(|fault| anyhow!("{name}: {fault}"))?;
+        let title = format!("{}: {} × {}, {}", info.name, info.rows, info.dim, info.metric);
+        println!("{title}, {} queries, k = {}\n\n{}", info.queries, args.k, table.markdown());
     }
     Ok(())
 }

@@ -32,6 +32,11 @@ pub const ENGINES: &[Engine] = &[
         source: Source::Own,
         about: "quantized graph of this project: one-bit codes beside the links",
     },
+    Engine {
+        name: "vicino-compact",
+        source: Source::Own,
+        about: "the same graph on nested codes of 2, 4 or 8 bits, in a third of the memory of HNSW",
+    },
     Engine { name: "flat", source: Source::Own, about: "exact scan of this project" },
     python("hnswlib", "hnswlib", "the reference HNSW"),
     python("faiss-hnsw", "faiss-cpu", "HNSW of faiss, full vectors; counts distances and hops"),

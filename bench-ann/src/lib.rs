@@ -10,6 +10,7 @@
 //! process  run                           the measuring process
 //! report/{table, plot, standing, growth, html}  compare    what a result says
 //! budget                                 where the time of a query of the quantized graph goes
+//! gate                                   what a code can find before there is a graph
 //! ```
 
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod compare;
 pub mod data;
 pub mod engines;
 pub mod front;
+pub mod gate;
 pub mod kept;
 pub mod machine;
 pub mod memory;

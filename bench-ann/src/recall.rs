@@ -77,6 +77,11 @@ impl Thresholds {
         Thresholds { k, kth: truth.chunks_exact(truth_k).enumerate().map(farthest).collect() }
     }
 
+    /// The true k-th distance of a query.
+    pub fn kth(&self, query: usize) -> f64 {
+        self.kth[query]
+    }
+
     /// Recall of `found`, i32 `[queries × k]`; negative ids and ids past the last row count as nothing.
     pub fn recall(&self, vectors: &Vectors<'_>, found: &[i32]) -> Recall {
         let rows = vectors.train.len() / vectors.dim;

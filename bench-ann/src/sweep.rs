@@ -27,6 +27,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("codes", include_str!("../sweeps/codes.toml")),
     ("peers", include_str!("../sweeps/peers.toml")),
     ("peers-million", include_str!("../sweeps/peers-million.toml")),
+    ("compact", include_str!("../sweeps/compact.toml")),
 ];
 
 /// One index to build and the settings to search it with.

@@ -13,8 +13,11 @@
 //! graph/{level, links, select, search, build, repair, refine, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
-//! quant/{rotation, byte, neighbor}             vectors in fewer bits
+//! quant/{rotation, frame, byte, neighbor, nested, codes}   vectors in fewer bits
 //! qgraph/{layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
+//! compact/{params, walk, save}                 the same graph walked on nested codes, in a sixth of the memory
+//! coded                                        codes compared one by one: what they can find
+//! choose                                       which of these layouts, and why
 //! filter/{path, time, geo}                     which points match, by id and payload
 //! wal/{frame, reader, writer}                  what was acknowledged, in order, until a checkpoint holds it
 //! collection/{points, record, checkpoint, manifest, change, home, shared}   ids, payloads, updates over one index, made to last
@@ -32,6 +35,9 @@ pub mod spec;
 pub mod vfs;
 
 mod bytes;
+mod choose;
+mod coded;
+mod compact;
 mod exact;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
@@ -52,6 +58,9 @@ mod vectors;
 mod visited;
 mod wal;
 
+pub use choose::{Choice, Layout, TooLarge, Wanted};
+pub use coded::{Code, Coded};
+pub use compact::{CompactGraph, CompactParams, CompactScratch, CompactSearch};
 pub use flat::Flat;
 pub use graph::check::{GraphFault, GraphReport};
 pub use hnsw::Hnsw;
@@ -62,6 +71,7 @@ pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStat
 #[cfg(feature = "probe")]
 pub use qgraph::Parts as QuantizedParts;
 pub use qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch, QuantizedStats, Unsupported};
+pub use quant::nested::Bits as CodeBits;
 pub use query::{BuildError, ExtendError, Hit, SearchError};
 pub use rows::{RaggedRows, Rows, VectorRef};
 pub use scratch::Scratch;

@@ -102,6 +102,15 @@ impl ElementType {
     pub fn words(self, dim: usize) -> usize {
         if self == ElementType::Bits { dim.div_ceil(8) } else { dim }
     }
+
+    /// Bytes of a stored word.
+    pub fn word_bytes(self) -> usize {
+        match self {
+            ElementType::F32 => 4,
+            ElementType::F16 => 2,
+            ElementType::U8 | ElementType::I8 | ElementType::Bits => 1,
+        }
+    }
 }
 
 /// A name that is no metric or element type.

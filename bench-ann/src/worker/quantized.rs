@@ -11,7 +11,7 @@ use crate::params::Params;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Build {
+pub(super) struct Build {
     /// How full vectors are kept: `f16` unless said otherwise.
     element: Option<String>,
     partitions: Option<usize>,
@@ -19,6 +19,24 @@ struct Build {
     refine_hops: Option<usize>,
     entries: Option<usize>,
     seed: Option<u64>,
+}
+
+impl Build {
+    pub(super) fn spec(&self, dim: usize, metric: Metric) -> Result<VectorSpec, Fault> {
+        let element = self.element.as_deref().map_or(Ok(ElementType::F16), str::parse)?;
+        Ok(VectorSpec::new(dim, metric, element)?)
+    }
+
+    pub(super) fn params(&self) -> QuantizedParams {
+        let default = QuantizedParams::default();
+        QuantizedParams {
+            partitions: self.partitions.unwrap_or(default.partitions),
+            candidates: self.candidates.unwrap_or(default.candidates),
+            refine_hops: self.refine_hops.unwrap_or(default.refine_hops),
+            entries: self.entries.unwrap_or(default.entries),
+            seed: self.seed.unwrap_or(default.seed),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -37,16 +55,7 @@ pub(super) struct Quantized {
 impl Engine for Quantized {
     fn build(&mut self, train: &Matrix, metric: Metric, params: &Params, threads: usize) -> Result<(), Fault> {
         let build: Build = params.parse()?;
-        let element = build.element.as_deref().map_or(Ok(ElementType::F16), str::parse)?;
-        let spec = VectorSpec::new(train.dim, metric, element)?;
-        let default = QuantizedParams::default();
-        let params = QuantizedParams {
-            partitions: build.partitions.unwrap_or(default.partitions),
-            candidates: build.candidates.unwrap_or(default.candidates),
-            refine_hops: build.refine_hops.unwrap_or(default.refine_hops),
-            entries: build.entries.unwrap_or(default.entries),
-            seed: build.seed.unwrap_or(default.seed),
-        };
+        let (spec, params) = (build.spec(train.dim, metric)?, build.params());
         let options = BuildOptions { threads, progress: None };
         self.index = Some(QuantizedGraph::build(spec, params, train.rows()?, &options)?);
         Ok(())

@@ -16,6 +16,7 @@ mod floats;
 mod isa;
 mod kernels;
 mod lanes;
+pub(crate) mod nibbles;
 pub(crate) mod prefetch;
 mod rows;
 mod scalar;

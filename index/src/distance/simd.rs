@@ -6,6 +6,7 @@
 
 use super::fastscan::{Block, LANES, Table};
 use super::isa::Isa;
+use super::nibbles::Gather;
 use super::tile::SIDE;
 
 /// What a walk over coded rows needs of an instruction set.
@@ -32,6 +33,10 @@ pub(crate) trait Simd: Copy {
     fn product(self, code: &[u8], query: &[i8]) -> i32;
     /// `[i][j]` = the product of row `j` of `rows` with row `i` of `strip`. Both are four rows of one length, a multiple of 64.
     fn products(self, rows: &[u8], strip: &[i8]) -> [[i32; SIDE]; SIDE];
+    /// `out[i]` = `Σ levels[code] · query` over the higher nibbles of each slot's row, exactly. Panics unless `out` has room for all.
+    fn nibble_products(self, gather: Gather<'_>, out: &mut [i32]);
+    /// `Σ value · query` over the bytes whose nibbles are in `high` and `low`, exactly as long as it fits 32 bits.
+    fn fine_product(self, high: &[u8], low: &[u8], query: &[i16]) -> i32;
     /// Look-up entries of four groups: see [`Table`].
     fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]);
 }

@@ -174,9 +174,7 @@ impl<'a> LinksView<'a> {
 
     /// `node` and the twins behind it. A chain cannot be longer than there are nodes, so a damaged one still ends.
     pub(crate) fn with_twins(&self, node: u32) -> impl Iterator<Item = u32> + 'a {
-        let twins = self.twins;
-        let next = move |&node: &u32| twins.get(node as usize).copied().filter(|&twin| twin != NONE);
-        std::iter::successors(Some(node), next).take(self.nodes())
+        chain(self.twins, node, self.nodes())
     }
 
     /// Asks for the cache lines of `node`'s list on level 0.
@@ -187,6 +185,13 @@ impl<'a> LinksView<'a> {
             prefetch(line);
         }
     }
+}
+
+/// `node` and the twins behind it, of `nodes` in all.
+#[inline(always)]
+pub(crate) fn chain(twins: &[u32], node: u32, nodes: usize) -> impl Iterator<Item = u32> {
+    let next = move |&node: &u32| twins.get(node as usize).copied().filter(|&twin| twin != NONE);
+    std::iter::successors(Some(node), next).take(nodes)
 }
 
 /// Asks for the cache line where `words` start.

@@ -15,6 +15,8 @@ pub(crate) mod search;
 mod select;
 pub(crate) mod tour;
 
+use crate::bytes::Array;
+
 use links::Links;
 
 /// A graph over the first [`Links::nodes`] rows of a store.
@@ -25,4 +27,23 @@ pub(crate) struct Graph {
     pub(crate) entry: Option<u32>,
     /// Nodes linked since every node was last known to be reachable.
     pub(crate) unproven: usize,
+}
+
+impl Graph {
+    /// A graph of one level with the given lists, to be checked.
+    pub(crate) fn of_lists(
+        degree: usize,
+        nodes: usize,
+        list: impl Fn(u32) -> Vec<u32>,
+        twins: Array<u32>,
+        entry: Option<u32>,
+    ) -> Self {
+        let mut links = Links::new(degree, degree);
+        links.push(std::iter::repeat_n(0, nodes));
+        for node in 0..nodes as u32 {
+            links.set(node, 0, &list(node), 0);
+        }
+        links.twins = twins;
+        Graph { links, entry, unproven: 0 }
+    }
 }

@@ -46,8 +46,9 @@ impl QuantizedGraph {
         options: &BuildOptions<'_>,
     ) -> Result<Self, BuildError> {
         let (metric, element) = (spec.metric(), spec.element());
-        let element_fits = matches!(element, ElementType::F32 | ElementType::F16 | ElementType::U8);
-        if !element_fits || !matches!(metric, Metric::L2 | Metric::Cosine) || spec.dim() < 1 {
+        // Whole numbers are not scaled to length one, as cosine has it here.
+        let floats = matches!(element, ElementType::F32 | ElementType::F16);
+        if !(floats && metric == Metric::Cosine || (floats || element == ElementType::U8) && metric == Metric::L2) {
             return Err(Unsupported { metric, element }.into());
         }
         params.validate()?;
@@ -62,7 +63,7 @@ impl QuantizedGraph {
         let rotation = Rotation::new(dim, params.seed);
         let layout = Layout::new(dim, rotation.out_dim());
         let mean = mean_of(&vectors, dim);
-        let radius = radius_of(&vectors, mean.as_slice());
+        let radius = radius_of(nodes, |slot, out| vectors.decode(Slot(slot), out), mean.as_slice());
         let mut index = QuantizedGraph {
             params,
             spec,
@@ -249,7 +250,7 @@ impl Task for Write<'_> {
     }
 }
 
-fn scale_of(vectors: &Vectors) -> Scale {
+pub(crate) fn scale_of(vectors: &Vectors) -> Scale {
     let row = |slot: usize| {
         let mut vector = Vec::new();
         vectors.decode(Slot(slot as u32), &mut vector);
@@ -258,7 +259,7 @@ fn scale_of(vectors: &Vectors) -> Scale {
     if (0..vectors.len()).into_par_iter().all(|slot| row(slot) == Scale::Whole) { Scale::Whole } else { Scale::Own }
 }
 
-fn mean_of(vectors: &Vectors, dim: usize) -> Array<f32> {
+pub(crate) fn mean_of(vectors: &Vectors, dim: usize) -> Array<f32> {
     // Sums of fixed parts, added in order: the same on any number of threads.
     const PART: usize = 1024;
     let part = |part: usize| {
@@ -280,11 +281,11 @@ fn mean_of(vectors: &Vectors, dim: usize) -> Array<f32> {
 }
 
 /// The greatest distance of a row from the mean.
-fn radius_of(vectors: &Vectors, mean: &[f32]) -> f32 {
+pub(crate) fn radius_of(rows: usize, decode: impl Fn(u32, &mut Vec<f32>) + Sync, mean: &[f32]) -> f32 {
     let of = |slot: usize| {
         let mut vector = Vec::new();
-        vectors.decode(Slot(slot as u32), &mut vector);
+        decode(slot as u32, &mut vector);
         vector.iter().zip(mean).map(|(x, mean)| (x - mean) * (x - mean)).sum::<f32>().sqrt()
     };
-    (0..vectors.len()).into_par_iter().map(of).reduce(|| 0.0, f32::max)
+    (0..rows).into_par_iter().map(of).reduce(|| 0.0, f32::max)
 }

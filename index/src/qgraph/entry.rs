@@ -16,20 +16,20 @@ use super::rotated::Rotated;
 
 /// Nodes walks may begin at, with their codes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entries {
+pub(crate) struct Entries {
     /// The nodes, in blocks of 32; the last is filled up with repetitions.
-    pub(super) slots: Array<u32>,
+    pub(crate) slots: Array<u32>,
     /// Per block: constants, factors, codes.
-    pub(super) blocks: Array<u8>,
+    pub(crate) blocks: Array<u8>,
 }
 
 /// Begin at this many of the nearest entries: estimates may err, and two walks that meet cost little.
-pub(super) const STARTS: usize = 2;
+pub(crate) const STARTS: usize = 2;
 
 const HALF_BYTES: usize = size_of::<f16>() * LANES;
 
 /// Bytes of one block for vectors of `dim` dimensions after rotation.
-pub(super) const fn block_bytes(dim: usize) -> usize {
+pub(crate) const fn block_bytes(dim: usize) -> usize {
     2 * HALF_BYTES + code_bytes(dim)
 }
 
@@ -69,7 +69,7 @@ impl Entries {
 
     /// The entries nearest by estimate, nearest first, as far as there are any.
     #[inline(always)]
-    pub(super) fn nearest<S: Simd>(&self, simd: S, table: &Table, units: Units) -> impl Iterator<Item = u32> + use<S> {
+    pub(crate) fn nearest<S: Simd>(&self, simd: S, table: &Table, units: Units) -> impl Iterator<Item = u32> + use<S> {
         let mut best = [(f32::INFINITY, u32::MAX); STARTS];
         let blocks = self.blocks.as_slice().chunks_exact(block_bytes(table.dim()));
         for (bytes, slots) in blocks.zip(self.slots.as_slice().as_chunks::<LANES>().0) {

@@ -20,7 +20,7 @@ const MOST: usize = 1024;
 
 /// Candidates with their estimated distances, in no order.
 #[derive(Debug, Default)]
-pub(super) struct Frontier {
+pub(crate) struct Frontier {
     /// Infinite from `len` on; always a multiple of 16 of them, and room for a block.
     distances: Vec<f32>,
     slots: Vec<u32>,
@@ -37,7 +37,7 @@ pub(super) struct Frontier {
 
 impl Frontier {
     /// Empties it, for a walk that takes out at most `pops` of its candidates: more than those nearest need not be kept.
-    pub(super) fn clear(&mut self, pops: usize) {
+    pub(crate) fn clear(&mut self, pops: usize) {
         let room = 2 * MOST + 2 * LANES;
         self.distances.resize(room, f32::INFINITY);
         self.slots.resize(room, 0);
@@ -48,7 +48,7 @@ impl Frontier {
 
     /// Adds the lanes of `mask`, all below `bound`.
     #[inline(always)]
-    pub(super) fn extend<S: Simd>(&mut self, simd: S, mask: u32, from: (&[f32; LANES], &[u32; LANES]), bound: f32) {
+    pub(crate) fn extend<S: Simd>(&mut self, simd: S, mask: u32, from: (&[f32; LANES], &[u32; LANES]), bound: f32) {
         if self.len >= self.clear_at || bound < CLEARING_PART * self.cleared {
             self.shorten(simd, bound);
         }
@@ -64,14 +64,14 @@ impl Frontier {
     }
 
     /// Adds one candidate.
-    pub(super) fn push(&mut self, distance: f32, slot: u32) {
+    pub(crate) fn push(&mut self, distance: f32, slot: u32) {
         (self.distances[self.len], self.slots[self.len]) = (distance, slot);
         self.len += 1;
     }
 
     /// Takes out the nearest, with its estimate.
     #[inline(always)]
-    pub(super) fn pop<S: Simd>(&mut self, simd: S) -> Option<(f32, u32)> {
+    pub(crate) fn pop<S: Simd>(&mut self, simd: S) -> Option<(f32, u32)> {
         if self.len == 0 {
             return None;
         }

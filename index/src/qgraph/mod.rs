@@ -6,10 +6,10 @@
 //!
 //! layout (bytes of a row) · entry (where walks begin) · frontier walk (a search) · params · rotated build calibrate · save.
 
-mod build;
+pub(crate) mod build;
 mod calibrate;
-mod entry;
-mod frontier;
+pub(crate) mod entry;
+pub(crate) mod frontier;
 mod layout;
 mod params;
 mod rotated;
@@ -45,7 +45,7 @@ pub use params::{QuantizedParams, QuantizedSearch, QuantizedStats, Unsupported};
 pub use walk::probe::Parts;
 
 /// Neighbours of a node: as many as are scored together.
-const DEGREE: usize = crate::distance::fastscan::LANES;
+pub(crate) const DEGREE: usize = crate::distance::fastscan::LANES;
 
 /// Candidates scored at the end of a walk: late in it, a node is worth little more than its own distance, and that costs few lines.
 const RESCORED: usize = 8;
@@ -74,19 +74,19 @@ pub struct QuantizedGraph {
     params: QuantizedParams,
     /// Of queries and kept vectors.
     spec: VectorSpec,
-    scale: Scale,
+    pub(crate) scale: Scale,
     layout: Layout,
-    rotation: Rotation,
-    units: Units,
+    pub(crate) rotation: Rotation,
+    pub(crate) units: Units,
     /// `[dim]`: codes are relative to it, so that tables spend their steps on what differs.
-    mean: Array<f32>,
+    pub(crate) mean: Array<f32>,
     /// `[nodes × layout.stride]`.
     rows: Array<u8>,
-    entries: Entries,
+    pub(crate) entries: Entries,
     /// Next copy of each node; empty where there is none.
-    twins: Array<u32>,
+    pub(crate) twins: Array<u32>,
     /// The vectors themselves; none where bytes are exact.
-    full: Option<Vectors>,
+    pub(crate) full: Option<Vectors>,
     calibration: Calibration,
 }
 
@@ -385,6 +385,11 @@ impl QuantizedGraph {
         }
     }
 
+    /// Bytes of a row of `spec`, without its full vector.
+    pub(crate) fn row_bytes(spec: VectorSpec) -> usize {
+        Layout::new(spec.dim(), Rotation::padded(spec.dim())).stride
+    }
+
     /// Bytes of rows, codes and full vectors: what a search may touch.
     pub fn index_bytes(&self) -> usize {
         let full = self.full.as_ref().map_or(0, Vectors::bytes);
@@ -393,13 +398,13 @@ impl QuantizedGraph {
 }
 
 /// The instruction set of this CPU; panics with the text of the error, as [`Kernels::new`](crate::distance::Kernels::new) does.
-fn isa() -> Isa {
+pub(crate) fn isa() -> Isa {
     Isa::detect().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A query as a walk has it: checked, and scaled to length one under cosine.
 #[inline(always)]
-fn load(spec: &VectorSpec, query: VectorRef<'_>, out: &mut Vec<f32>) -> Result<(), VectorError> {
+pub(crate) fn load(spec: &VectorSpec, query: VectorRef<'_>, out: &mut Vec<f32>) -> Result<(), VectorError> {
     if let VectorRef::F32(data) = query
         && data.len() == spec.dim()
     {

@@ -29,7 +29,7 @@ impl QuantizedParams {
     /// The default `entries`.
     pub const DEFAULT_ENTRIES: usize = 256;
 
-    pub(super) fn validate(&self) -> Result<(), ParamsError> {
+    pub(crate) fn validate(&self) -> Result<(), ParamsError> {
         check("partitions", self.partitions, 1, 1 << 10)?;
         check("candidates", self.candidates, 1, 1 << 10)?;
         check("refine_hops", self.refine_hops, 1, 1 << 16)?;
@@ -116,8 +116,8 @@ impl std::ops::AddAssign for QuantizedStats {
 
 /// Why rows cannot be put into a quantized graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a quantized graph of {element} by {metric}: expected f32, f16 or u8 by l2 or cosine")]
+#[error("a quantized graph of {element} by {metric}: expected f32 or f16 by l2 or cosine, or u8 by l2")]
 pub struct Unsupported {
-    pub(super) metric: Metric,
-    pub(super) element: ElementType,
+    pub(crate) metric: Metric,
+    pub(crate) element: ElementType,
 }

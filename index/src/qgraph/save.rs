@@ -9,7 +9,7 @@ use bincode::{Decode, Encode};
 use crate::distance::fastscan::{LANES, Units};
 use crate::graph::Graph;
 use crate::graph::check::{GraphFault, GraphReport};
-use crate::graph::links::{Links, NONE};
+use crate::graph::links::NONE;
 use crate::quant::byte::Scale;
 use crate::quant::rotation::Rotation;
 use crate::spec::VectorSpec;
@@ -123,19 +123,12 @@ impl QuantizedGraph {
     /// Proves the graph's invariants, or names the first that is broken: links to other nodes, each once; every node reachable from the
     /// first entry; every copy in one chain and in no list. Cost: O(links).
     pub fn check(&self) -> Result<GraphReport, GraphFault> {
-        let nodes = self.len();
-        let mut links = Links::new(DEGREE, DEGREE);
-        links.push(std::iter::repeat_n(0, nodes));
-        for node in 0..nodes as u32 {
-            links.set(node, 0, &self.neighbors(node), 0);
-        }
-        links.twins = self.twins.clone();
         let entry = self.entries.slots.as_slice().first().copied();
-        Graph { links, entry, unproven: 0 }.check()
+        Graph::of_lists(DEGREE, self.len(), |node| self.neighbors(node), self.twins.clone(), entry).check()
     }
 
     /// The neighbours of `node`: the lanes whose estimates are not infinite.
-    pub(super) fn neighbors(&self, node: u32) -> Vec<u32> {
+    pub(crate) fn neighbors(&self, node: u32) -> Vec<u32> {
         let row = self.row(node);
         let lanes = row.slots().iter().zip(row.factors(0));
         lanes.filter(|(_, add)| add.is_finite()).map(|(&slot, _)| slot).collect()

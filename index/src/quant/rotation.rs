@@ -5,6 +5,8 @@
 //! padded to a multiple of 32 only: rounds transform the first and the last 2^p coordinates in turn, with a butterfly between the halves
 //! of the whole (Kac's walk) after each. Every step is orthogonal, so norms and products stay what they are.
 
+use std::ops::Range;
+
 /// A rotation of vectors of a given dimension, drawn from a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Rotation {
@@ -57,6 +59,25 @@ impl Rotation {
         out.resize(self.padded, 0.0);
         rotate(out, &self.signs);
     }
+
+    /// Undoes [`rotate`](Rotation::rotate), in place. Panics unless `vector` is as long as what comes out of that.
+    pub(crate) fn back(&self, vector: &mut Vec<f32>) {
+        assert_eq!(vector.len(), self.padded, "coordinates");
+        let window = window(self.padded);
+        // Every step is symmetric and the whole is orthogonal: the steps in reverse order are its inverse.
+        for (round, signs) in self.signs.chunks_exact(self.padded).enumerate().rev() {
+            if window == self.padded {
+                transform(vector);
+            } else {
+                butterfly(vector);
+                let (outside, inside) = parts(round, self.padded, window);
+                transform(&mut vector[inside]);
+                vector[outside].iter_mut().for_each(|x| *x *= (window as f32).sqrt());
+            }
+            vector.iter_mut().zip(signs).for_each(|(x, sign)| *x *= sign);
+        }
+        vector.truncate(self.dim);
+    }
 }
 
 /// The largest power of two that fits.
@@ -76,14 +97,25 @@ fn rotate(x: &mut [f32], signs: &[f32]) {
         }
         // What lies outside the window keeps its length, so it is lengthened as the transform lengthens the rest.
         let stretch = (window as f32).sqrt();
-        let (outside, inside) =
-            if round % 2 == 0 { (window..len, 0..window) } else { (0..len - window, len - window..len) };
+        let (outside, inside) = parts(round, len, window);
         x[outside].iter_mut().for_each(|x| *x *= stretch);
         transform(&mut x[inside]);
-        let (low, high) = x.split_at_mut(len / 2);
-        for (a, b) in low.iter_mut().zip(high) {
-            (*a, *b) = (*a + *b, *a - *b);
-        }
+        butterfly(x);
+    }
+}
+
+/// What lies outside and inside the window of a round.
+#[inline(always)]
+fn parts(round: usize, len: usize, window: usize) -> (Range<usize>, Range<usize>) {
+    if round.is_multiple_of(2) { (window..len, 0..window) } else { (0..len - window, len - window..len) }
+}
+
+/// Sums and differences of the two halves.
+#[inline(always)]
+fn butterfly(x: &mut [f32]) {
+    let (low, high) = x.split_at_mut(x.len() / 2);
+    for (a, b) in low.iter_mut().zip(high) {
+        (*a, *b) = (*a + *b, *a - *b);
     }
 }
 
@@ -152,6 +184,18 @@ mod tests {
                     "{dim}: {before} became {after}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_way_back_leads_where_it_began() {
+        for dim in [1, 32, 50, 128, 200, 384, 784] {
+            let (rotation, mut state) = (Rotation::new(dim, 5), 3);
+            let vector: Vec<f32> = (0..dim).map(|_| splitmix(&mut state) as f32 / u64::MAX as f32 - 0.4).collect();
+            let mut out = Vec::new();
+            rotation.rotate(vector.iter().copied(), &mut out);
+            rotation.back(&mut out);
+            assert!(out.len() == dim && vector.iter().zip(&out).all(|(a, b)| (a - b).abs() < 1e-5), "{dim}");
         }
     }
 

@@ -73,10 +73,13 @@ pub(crate) enum Section {
     CodedRows = 11,
     EntrySlots = 12,
     EntryBlocks = 13,
+    HighNibbles = 14,
+    CodeTerms = 15,
+    FineRows = 16,
 }
 
 impl Section {
-    const ALL: [Section; 13] = [
+    const ALL: [Section; 16] = [
         Section::Metadata,
         Section::Rows,
         Section::Levels,
@@ -90,6 +93,9 @@ impl Section {
         Section::CodedRows,
         Section::EntrySlots,
         Section::EntryBlocks,
+        Section::HighNibbles,
+        Section::CodeTerms,
+        Section::FineRows,
     ];
 
     fn name(self) -> &'static str {
@@ -107,6 +113,9 @@ impl Section {
             Section::CodedRows => "coded rows",
             Section::EntrySlots => "entries",
             Section::EntryBlocks => "codes of entries",
+            Section::HighNibbles => "higher nibbles",
+            Section::CodeTerms => "terms of codes",
+            Section::FineRows => "fine rows",
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod compact;
 mod damage;
 mod data;
 mod determinism;

@@ -1,5 +1,6 @@
 //! The truth: plain loops that every instruction set is compared with.
 
+use super::super::nibbles::{self, Gather};
 use super::super::simd::Simd;
 use super::super::tile::{SIDE, products_scalar};
 use super::pack::nibble;
@@ -61,6 +62,14 @@ impl Simd for Scalar {
 
     fn least(self, values: &[f32]) -> usize {
         (1..values.len()).fold(0, |least, i| if values[i] < values[least] { i } else { least })
+    }
+
+    fn nibble_products(self, gather: Gather<'_>, out: &mut [i32]) {
+        nibbles::scalar::products(gather, out);
+    }
+
+    fn fine_product(self, high: &[u8], low: &[u8], query: &[i16]) -> i32 {
+        nibbles::scalar::fine_product(high, low, query)
     }
 
     fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]) {

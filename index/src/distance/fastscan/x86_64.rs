@@ -5,6 +5,7 @@
 
 use std::arch::x86_64::*;
 
+use super::super::nibbles::{self, Gather};
 use super::super::prefetch::prefetch;
 use super::super::simd::{Simd, Task};
 use super::super::tile::{SIDE, products_avx2, products_avx512};
@@ -92,6 +93,24 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn nibble_products(self, gather: Gather<'_>, out: &mut [i32]) {
+        assert!(
+            out.len() >= gather.slots.len() && gather.query.len().is_multiple_of(nibbles::CHUNK),
+            "room and chunks"
+        );
+        // SAFETY: as above; the lengths are checked.
+        unsafe { nibbles::x86_64::products_avx2(gather, out) }
+    }
+
+    #[inline(always)]
+    fn fine_product(self, high: &[u8], low: &[u8], query: &[i16]) -> i32 {
+        let bytes = query.len() / 2;
+        assert!(query.len().is_multiple_of(nibbles::CHUNK) && high.len() >= bytes && low.len() >= bytes, "chunks");
+        // SAFETY: as above; the lengths are checked.
+        unsafe { nibbles::x86_64::fine_product_avx2(high, low, query) }
+    }
+
+    #[inline(always)]
     fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]) {
         // SAFETY: as above.
         unsafe { entries_avx2(steps, out) }
@@ -149,6 +168,24 @@ impl Simd for Avx512 {
     fn least(self, values: &[f32]) -> usize {
         // SAFETY: as above.
         unsafe { least_avx512(values) }
+    }
+
+    #[inline(always)]
+    fn nibble_products(self, gather: Gather<'_>, out: &mut [i32]) {
+        assert!(
+            out.len() >= gather.slots.len() && gather.query.len().is_multiple_of(nibbles::CHUNK),
+            "room and chunks"
+        );
+        // SAFETY: as above; the lengths are checked.
+        unsafe { nibbles::x86_64::products_avx512(gather, out) }
+    }
+
+    #[inline(always)]
+    fn fine_product(self, high: &[u8], low: &[u8], query: &[i16]) -> i32 {
+        let bytes = query.len() / 2;
+        assert!(query.len().is_multiple_of(nibbles::CHUNK) && high.len() >= bytes && low.len() >= bytes, "chunks");
+        // SAFETY: as above; the lengths are checked.
+        unsafe { nibbles::x86_64::fine_product_avx512(high, low, query) }
     }
 
     #[inline(always)]
