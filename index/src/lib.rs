@@ -8,14 +8,14 @@
 //! distance/{simd, fastscan/}                   what walks over codes need, one value per instruction set
 //! faults  storage/mmap  vfs/{real, sim}        safeguards by name; a mapped file; all file access
 //! bytes                                        flat arrays: grown in memory, or a mapped file's
-//! spec pool visited query                      a vector checked; a beam; a visited set; an answer
+//! spec pool visited mask query                 a vector checked; a beam; a visited set; a set of rows; an answer
 //! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
 //! graph/{level, links, select, search, build, repair, refine, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
 //! quant/{rotation, byte, neighbor}             vectors in fewer bits
 //! qgraph/{layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
-//! filter/{path, time, geo}                     which points match, by id and payload
+//! filter/{path, time, geo, text, index/}        which points match, by id and payload; indexes over payloads
 //! wal/{frame, reader, writer}                  what was acknowledged, in order, until a checkpoint holds it
 //! collection/{points, record, checkpoint, manifest, change, home, shared}   ids, payloads, updates over one index, made to last
 //! ```
@@ -41,6 +41,7 @@ mod faults;
 mod flat;
 mod graph;
 mod hnsw;
+mod mask;
 mod neighbors;
 mod pool;
 mod qgraph;
@@ -56,6 +57,7 @@ pub use flat::Flat;
 pub use graph::check::{GraphFault, GraphReport};
 pub use hnsw::Hnsw;
 pub use ids::{PointId, PointIdError, Slot};
+pub use mask::Mask;
 pub use metric::{ElementType, Metric};
 pub use neighbors::Neighbors;
 pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStats};
