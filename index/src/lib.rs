@@ -10,6 +10,7 @@
 //! bytes                                        flat arrays: grown in memory, or a mapped file's
 //! spec pool visited mask query                 a vector checked; a beam; a visited set; a set of rows; an answer
 //! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
+//! planner/cost                                 how a filtered search goes about it
 //! graph/{level, links, select, search, build, repair, refine, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
@@ -26,6 +27,7 @@ pub mod filter;
 pub mod ids;
 pub mod metric;
 pub mod params;
+pub mod planner;
 pub mod query;
 pub mod rows;
 pub mod spec;

@@ -229,7 +229,9 @@ fn indexes_answer_as_payloads_do() {
                 let matches = |slot: Slot| {
                     let has_vector = |name: &str| has_vector(slot.0, name);
                     let payload = rows[slot.index()].as_ref();
-                    payload.is_some_and(|payload| filter.matches_with(PointId::Integer(u64::from(slot.0)), payload, &has_vector))
+                    payload.is_some_and(|payload| {
+                        filter.matches_with(PointId::Integer(u64::from(slot.0)), payload, &has_vector)
+                    })
                 };
                 let answer = index.answer(&filter, source);
                 let expected: Vec<Slot> = (0..ROWS).map(Slot).filter(|&slot| matches(slot)).collect();
