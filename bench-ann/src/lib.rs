@@ -8,7 +8,8 @@
 //! results  sweep  data  rivals  kept     files in, files out
 //! worker                                 the measured process of our own engines
 //! process  run                           the measuring process
-//! report/{table, plot, standing, growth, html}  compare    what a result says
+//! filters/{cases, measure}               filtered search, measured
+//! report/{table, plot, standing, growth, filters, html}  compare    what a result says
 //! budget                                 where the time of a query of the quantized graph goes
 //! ```
 
@@ -18,6 +19,7 @@ pub mod budget;
 pub mod compare;
 pub mod data;
 pub mod engines;
+pub mod filters;
 pub mod front;
 pub mod kept;
 pub mod machine;

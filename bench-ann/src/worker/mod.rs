@@ -1,5 +1,6 @@
 //! The worker process of our own engines: reads requests, measures, answers. The other end is [`crate::process`].
 
+mod filtered;
 mod flat;
 mod hnsw;
 mod quantized;
@@ -88,10 +89,11 @@ pub fn serve(engine: &str, requests: impl BufRead, mut replies: impl Write) -> i
     let engine: Box<dyn Engine> = match engine {
         "vicino" => Box::new(hnsw::Hnsw::default()),
         "vicino-qg" => Box::new(quantized::Quantized::default()),
+        "vicino-filtered" => Box::new(filtered::Filtered::default()),
         "flat" => Box::new(flat::Flat::default()),
         other => {
             return Err(io::Error::other(format!(
-                "no engine `{other}` in this binary; it has vicino, vicino-qg, flat"
+                "no engine `{other}` in this binary; it has vicino, vicino-qg, vicino-filtered, flat"
             )));
         }
     };
