@@ -436,6 +436,82 @@ class Svs(Engine):
         return self.index.search(queries, k)[0]
 
 
+class QdrantEdge(Engine):
+    """Qdrant's engine in process: one optimised shard, payload indexes made before the graph, as its documentation asks for.
+
+    `payload` and `filters` are files: whole numbers of all rows by key; each query's conditions. Requests are made outside the clock.
+    """
+
+    package = "qdrant-edge-py"
+    module = "qdrant_edge"
+
+    BATCH = 1000  # points in one update
+
+    def fit(self, rows):
+        # The queries come first.
+        self.queries = getattr(self, "queries", rows)
+        return rows
+
+    def build(self, train, metric, threads, m, ef_construction, datatype="float32", payload=None):
+        edge = self.library
+        self.folder = tempfile.TemporaryDirectory(prefix="bench-ann-qdrant-")
+        distance = {"l2": edge.Distance.Euclid, "cosine": edge.Distance.Cosine, "dot": edge.Distance.Dot}[metric]
+        kinds = {"float32": edge.VectorStorageDatatype.Float32, "uint8": edge.VectorStorageDatatype.Uint8}
+        graph = edge.HnswIndexConfig(m=m, ef_construct=ef_construction, full_scan_threshold=10_000, max_indexing_threads=threads)
+        # One segment of all rows, as ours is one index.
+        optimizers = edge.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=100_000_000, indexing_threshold=1_000)
+        config = edge.EdgeConfig(
+            vectors=edge.EdgeVectorParams(size=train.shape[1], distance=distance, datatype=kinds[datatype]),
+            hnsw_config=graph,
+            optimizers=optimizers,
+            max_search_threads=1,
+        )
+        self.index = edge.EdgeShard.create(os.path.join(self.folder.name, "shard"), config)
+        columns = {}
+        if payload is not None:
+            with open(payload) as file:
+                columns = json.load(file)
+        for key in columns:
+            self.index.update(edge.UpdateOperation.create_field_index(key, edge.PayloadSchemaType.Integer))
+        for first in range(0, len(train), self.BATCH):
+            rows = range(first, min(first + self.BATCH, len(train)))
+            points = [edge.Point(row, train[row].tolist(), {key: column[row] for key, column in columns.items()}) for row in rows]
+            self.index.update(edge.UpdateOperation.upsert_points(points))
+        self.index.optimize()
+        self.index.flush()
+
+    def size(self, scratch):
+        return disk_bytes(self.folder.name)
+
+    def condition(self, condition):
+        edge = self.library
+        if "range" in condition:
+            of = condition["range"]
+            return edge.FieldCondition(of["key"], range=edge.RangeFloat(gte=of["gte"], lt=of["lt"]))
+        of = condition["any"]
+        return edge.FieldCondition(of["key"], match=edge.MatchAny(of["values"]))
+
+    def prepare(self, k, threads, ef=None, acorn=False, exact=False, filters=None):
+        if threads > 1:
+            raise ValueError("qdrant-edge is measured with one search thread")
+        edge = self.library
+        asked = [None] * len(self.queries)
+        if filters is not None:
+            with open(filters) as file:
+                asked = [edge.Filter(must=[self.condition(one) for one in conditions]) for conditions in json.load(file)]
+        params = edge.SearchParams(
+            hnsw_ef=ef and max(ef, k), exact=exact, acorn=edge.AcornSearchParams(enable=True, max_selectivity=1.0) if acorn else None
+        )
+        self.requests = [
+            edge.SearchRequest(query=edge.Query.Nearest(query.tolist()), limit=k, filter=filter, params=params)
+            for query, filter in zip(self.queries, asked)
+        ]
+
+    def search(self, queries, k, threads):
+        # A single query of a latency pass is asked as the first.
+        return [[point.id for point in self.index.search(request)] for request in self.requests[: len(queries)]]
+
+
 ENGINES = {
     "hnswlib": Hnswlib,
     "faiss-hnsw": FaissHnsw,
@@ -448,4 +524,5 @@ ENGINES = {
     "symqg": SymphonyQg,
     "rabitq-hnsw": RaBitQHnsw,
     "svs": Svs,
+    "qdrant-edge": QdrantEdge,
 }

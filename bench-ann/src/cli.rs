@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Growth(GrowthArgs),
     /// Where the time of a query of the quantized graph goes, beside what this machine's memory allows
     Budget(BudgetArgs),
+    /// Filtered search by selectivity and correlation, beside the exact scan and Qdrant's engine: measure, or report what was measured
+    Filters(FiltersArgs),
     /// The rivals' Python packages, in an environment of their own
     Rivals {
         #[command(subcommand)]
@@ -199,6 +201,58 @@ pub(crate) struct GateArgs {
     /// Ask only the first so many queries
     #[arg(long, default_value_t = 200, value_parser = positive)]
     pub(crate) queries: usize,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  apt-get download dataset-fashion-mnist && dpkg-deb -x dataset-fashion-mnist_*.deb fashion
+  bench-ann filters --dataset fashion-mnist-784-euclidean --out filters.json \\
+      --labels fashion/usr/share/datasets/fashion-mnist/train-labels-idx1-ubyte.gz \\
+      --query-labels fashion/usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz
+  bench-ann filters --report filters.json --markdown
+
+Table and plot are made beside the results.")]
+pub(crate) struct FiltersArgs {
+    /// A data set's name or path (see `datasets list`)
+    #[arg(long, required_unless_present = "report", requires = "out")]
+    pub(crate) dataset: Option<String>,
+    /// Report this file instead of measuring
+    #[arg(long, value_name = "FILE.json", conflicts_with = "dataset")]
+    pub(crate) report: Option<PathBuf>,
+    /// Classes of the rows: IDX, one byte each
+    #[arg(long, value_name = "FILE", requires = "query_labels")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Classes of the queries
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    pub(crate) query_labels: Option<PathBuf>,
+    /// Neighbours per query
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    pub(crate) k: usize,
+    /// Recall that a setting must reach
+    #[arg(long, default_value_t = 0.95)]
+    pub(crate) recall: f64,
+    /// Index only the first so many rows
+    #[arg(long, value_parser = positive)]
+    pub(crate) rows: Option<usize>,
+    /// Ask only the first so many queries
+    #[arg(long, default_value_t = 500, value_parser = positive)]
+    pub(crate) queries: usize,
+    /// Time every chosen setting this often
+    #[arg(long, default_value_t = 5, value_parser = positive)]
+    pub(crate) repeats: usize,
+    /// Build threads [default: all processors]
+    #[arg(long, value_parser = positive)]
+    pub(crate) build_threads: Option<usize>,
+    /// Where the results go
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
+    /// Where the rivals' environment is [default: vicino/rivals in the user's cache folder]
+    #[arg(long, env = "VICINO_RIVALS", value_name = "DIR")]
+    pub(crate) rivals: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

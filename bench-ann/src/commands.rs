@@ -12,11 +12,14 @@ use bench_ann::budget;
 use bench_ann::compare::compare;
 use bench_ann::data::Data;
 use bench_ann::engines::{self, ENGINES, Engine, Source};
+use bench_ann::filters::measure::{self, measure as measure_filters};
+use bench_ann::filters::{self, Filtered};
 use bench_ann::gate;
 use bench_ann::kept::Keep;
 use bench_ann::machine::{Commit, Machine, available_memory};
 use bench_ann::process::INTERRUPTED;
 use bench_ann::recall::Thresholds;
+use bench_ann::report::filters::Report;
 use bench_ann::report::plot::{Measure, plot};
 use bench_ann::report::summary::{Section, json, sections};
 use bench_ann::report::table::{Table, legend};
@@ -26,7 +29,7 @@ use bench_ann::rivals::{Package, Rivals};
 use bench_ann::run::{Listener, Options, run};
 use bench_ann::sweep::{BUILT_IN, Sweep};
 
-use crate::cli::{BudgetArgs, Command, GateArgs, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
+use crate::cli::{BudgetArgs, Command, FiltersArgs, GateArgs, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
 
 /// Exit status after Ctrl-C, as shells have it.
 const INTERRUPTED_STATUS: u8 = 130;
@@ -40,6 +43,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Growth(args) => growth(&args)?,
         Command::Budget(args) => budget(&args)?,
         Command::Gate(args) => gate(&args)?,
+        Command::Filters(args) => filters(&args)?,
         Command::Compare { old, new, markdown } => {
             let comparison = compare(&Results::read(&old)?, &Results::read(&new)?)?;
             let table = &comparison.table;
@@ -330,6 +334,86 @@ fn gate(args: &GateArgs) -> Result<()> {
         println!("{title}, {} queries, k = {}\n\n{}", info.queries, args.k, table.markdown());
     }
     Ok(())
+}
+
+fn filters(args: &FiltersArgs) -> Result<()> {
+    let path = args.report.as_ref().or(args.out.as_ref()).context("expected --report or --out")?;
+    let results = match &args.dataset {
+        None => Filtered::read(path)?,
+        Some(dataset) => measure_filtered(args, dataset, path)?,
+    };
+    let report = Report::of(&results);
+    let table = report.table();
+    println!("{}\n", report.title());
+    println!("{}", if args.markdown { table.markdown() } else { table.text() });
+    println!("{}", report.legend());
+    for failure in &results.failures {
+        println!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
+    }
+    if !args.markdown {
+        let drawing = report.plot();
+        for (end, data) in [("svg", drawing.clone().into_bytes()), ("png", svg::png(&drawing))] {
+            let path = path.with_extension(end);
+            write_atomically(&path, &data)?;
+            eprintln!("wrote {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn measure_filtered(args: &FiltersArgs, dataset: &str, out: &Path) -> Result<Filtered> {
+    let mut dataset = vicino_datasets::open(dataset)?;
+    let (all_rows, all_queries) = (dataset.train.len(), dataset.test.len());
+    let labels = match (&args.labels, &args.query_labels) {
+        (Some(rows), Some(queries)) => {
+            let mut of_rows = classes(rows, all_rows)?;
+            of_rows.truncate(args.rows.unwrap_or(all_rows));
+            Some((of_rows, classes(queries, all_queries)?))
+        }
+        _ => None,
+    };
+    if let Some(rows) = args.rows {
+        dataset = dataset.first_rows(rows)?;
+    }
+    let data = Data::new(dataset, args.k, Some(args.queries), &exact_progress)?;
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("Ctrl-C handler")?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let options = measure::Options {
+        build_threads: args.build_threads.unwrap_or(cores),
+        patience: Duration::from_secs(7200),
+        own: std::env::current_exe().context("this binary's own path")?,
+        rivals: Rivals::at(args.rivals.clone()),
+        say: &|what| eprintln!("{what}"),
+    };
+    let heading = Filtered {
+        schema: filters::SCHEMA,
+        command: std::iter::once("bench-ann".to_owned()).chain(std::env::args().skip(1)).collect(),
+        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        commit: Commit::read(),
+        machine: Machine::read(),
+        dataset: data.info.clone(),
+        k: args.k,
+        target: args.recall,
+        repeats: args.repeats,
+        engines: Vec::new(),
+        runs: Vec::new(),
+        failures: Vec::new(),
+    };
+    Ok(measure_filters(&data, labels, &options, heading, &|results| results.write(out))?)
+}
+
+/// Classes from an IDX file, one for each of `expected` vectors.
+fn classes(path: &Path, expected: usize) -> Result<Vec<u32>> {
+    let matrix = vicino_datasets::formats::read(path)?.into_vectors(path)?;
+    if (matrix.len(), matrix.dim()) != (expected, 1) {
+        bail!(
+            "{}: {} × {}: expected a class for each of {expected} vectors",
+            path.display(),
+            matrix.len(),
+            matrix.dim()
+        );
+    }
+    Ok(matrix.to_f32().into_iter().map(|class| class as u32).collect())
 }
 
 /// Plots and page, named after the first file, the data set and k.

@@ -49,6 +49,7 @@ pub const ENGINES: &[Engine] = &[
     python("symqg", "rabitqlib", "SymphonyQG of RaBitQ-Library"),
     python("rabitq-hnsw", "rabitqlib", "HNSW on RaBitQ codes"),
     python("svs", "scalable-vs", "Vamana of Intel's SVS, f32 or (on Intel's processors) LVQ codes"),
+    python("qdrant-edge", "qdrant-edge-py", "Qdrant's engine in process: HNSW of f32 or bytes, payload indexes"),
 ];
 
 /// No engine has this name.

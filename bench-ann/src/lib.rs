@@ -8,7 +8,8 @@
 //! results  sweep  data  rivals  kept     files in, files out
 //! worker                                 the measured process of our own engines
 //! process  run                           the measuring process
-//! report/{table, plot, standing, growth, html}  compare    what a result says
+//! filters/{cases, measure}               filtered search, measured
+//! report/{table, plot, standing, growth, filters, html}  compare    what a result says
 //! budget                                 where the time of a query of the quantized graph goes
 //! gate                                   what a code can find before there is a graph
 //! ```
@@ -19,6 +20,7 @@ pub mod budget;
 pub mod compare;
 pub mod data;
 pub mod engines;
+pub mod filters;
 pub mod front;
 pub mod gate;
 pub mod kept;

@@ -3,6 +3,8 @@
 //! Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World graphs"
 //! (arXiv:1603.09320). Each entry point turns the run-time element type into a static one, once, and runs the loops of `graph`.
 
+mod masked;
+
 use crate::graph::Graph;
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::graph::links::Links;
@@ -16,6 +18,8 @@ use crate::scratch::Scratch;
 use crate::spec::{Component, VectorError, VectorSpec};
 use crate::threads;
 use crate::vectors::dense::{Dense, Vectors, with_rows};
+
+pub(crate) use masked::Known;
 
 /// An HNSW index. Searches take `&self` and may run on any number of threads; changes take `&mut self`.
 ///
@@ -36,6 +40,7 @@ pub struct Hnsw {
     pub(crate) params: HnswParams,
     pub(crate) vectors: Vectors,
     pub(crate) graph: Graph,
+    pub(crate) known: Known,
 }
 
 impl Hnsw {
@@ -43,7 +48,7 @@ impl Hnsw {
     pub fn new(spec: VectorSpec, params: HnswParams) -> Result<Self, ParamsError> {
         params.validate()?;
         let graph = Graph { links: Links::new(params.m, params.m0), entry: None, unproven: 0 };
-        Ok(Hnsw { params, vectors: Vectors::new(spec), graph })
+        Ok(Hnsw { params, vectors: Vectors::new(spec), graph, known: Known::default() })
     }
 
     /// An index of `rows`, built in parallel. The same rows, parameters and seed give the same graph on any number of threads.
@@ -77,6 +82,7 @@ impl Hnsw {
     /// were divided into calls, not on threads.
     pub fn extend(&mut self, rows: Rows<'_>, options: &BuildOptions<'_>) -> Result<std::ops::Range<u32>, ExtendError> {
         let slots = self.vectors.extend(rows)?;
+        self.known.grown(self.vectors.len());
         let report = |done: usize| {
             if let Some(progress) = options.progress {
                 progress(done, rows.len());

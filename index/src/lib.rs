@@ -8,8 +8,9 @@
 //! distance/{simd, fastscan/}                   what walks over codes need, one value per instruction set
 //! faults  storage/mmap  vfs/{real, sim}        safeguards by name; a mapped file; all file access
 //! bytes                                        flat arrays: grown in memory, or a mapped file's
-//! spec pool visited query                      a vector checked; a beam; a visited set; an answer
+//! spec pool visited mask query                 a vector checked; a beam; a visited set; a set of rows; an answer
 //! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
+//! planner/cost                                 how a filtered search goes about it
 //! graph/{level, links, select, search, build, repair, refine, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
@@ -18,7 +19,7 @@
 //! compact/{params, walk, save}                 the same graph walked on nested codes, in a sixth of the memory
 //! coded                                        codes compared one by one: what they can find
 //! choose                                       which of these layouts, and why
-//! filter/{path, time, geo}                     which points match, by id and payload
+//! filter/{path, time, geo, text, index/}        which points match, by id and payload; indexes over payloads
 //! wal/{frame, reader, writer}                  what was acknowledged, in order, until a checkpoint holds it
 //! collection/{points, record, checkpoint, manifest, change, home, shared}   ids, payloads, updates over one index, made to last
 //! ```
@@ -29,6 +30,7 @@ pub mod filter;
 pub mod ids;
 pub mod metric;
 pub mod params;
+pub mod planner;
 pub mod query;
 pub mod rows;
 pub mod spec;
@@ -47,6 +49,7 @@ mod faults;
 mod flat;
 mod graph;
 mod hnsw;
+mod mask;
 mod neighbors;
 mod pool;
 mod qgraph;
@@ -65,6 +68,7 @@ pub use flat::Flat;
 pub use graph::check::{GraphFault, GraphReport};
 pub use hnsw::Hnsw;
 pub use ids::{PointId, PointIdError, Slot};
+pub use mask::Mask;
 pub use metric::{ElementType, Metric};
 pub use neighbors::Neighbors;
 pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStats};

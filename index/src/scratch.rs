@@ -1,6 +1,7 @@
 //! Buffers that a thread keeps from search to search, so that a search allocates nothing.
 
 use crate::graph::search::Walk;
+use crate::mask::Mask;
 use crate::pool::Pool;
 use crate::vectors::dense::Line;
 
@@ -11,6 +12,13 @@ pub struct Scratch {
     pub(crate) walk: Walk,
     /// The nearest rows that a filter lets through.
     pub(crate) accepted: Pool,
+    /// Nodes of a filter, where rows that match hang behind nodes that do not.
+    pub(crate) nodes: Mask,
+    /// Where a walk among some of the rows begins.
+    pub(crate) seeds: Vec<u32>,
+    /// Distances of a scan of some of the rows, and those rows.
+    pub(crate) distances: Vec<f32>,
+    pub(crate) slots: Vec<u32>,
 }
 
 impl Scratch {

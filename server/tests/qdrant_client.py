@@ -120,7 +120,7 @@ def refusals(server):
         (400, lambda: server.upsert(name, [point])),
         (404, lambda: server.query_points("py-nowhere", [1.0] * DIM)),
         (422, lambda: server.query_points(name, [1.0] * DIM, limit=0)),
-        (400, lambda: server.count(name, models.Filter(must=[models.HasVectorCondition(has_vector="x")]))),
+        (400, lambda: server.count(name, models.Filter(must=[models.FieldCondition(key="a[", match=models.MatchValue(value=1))]))),
     ]:
         try:
             call()

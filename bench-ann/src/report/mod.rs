@@ -1,5 +1,6 @@
 //! What results say: tables, plots and a page, all from one summary.
 
+pub mod filters;
 pub mod growth;
 pub mod html;
 pub mod plot;

@@ -32,7 +32,7 @@ const MOST: f64 = 0.9998;
 const LEAST: f64 = 0.7;
 
 /// Colour and shape of each engine, in the order of [`ENGINES`], so that an engine looks the same in every plot.
-const LOOKS: [(&str, &[(f64, f64)]); 14] = [
+const LOOKS: [(&str, &[(f64, f64)]); 15] = [
     ("#d7263d", CIRCLE),
     ("#7a0f20", DIAMOND),
     ("#9aa5b1", SQUARE),
@@ -47,6 +47,7 @@ const LOOKS: [(&str, &[(f64, f64)]); 14] = [
     ("#111827", SQUARE),
     ("#66801f", CIRCLE),
     ("#00a6d6", DIAMOND),
+    ("#dc4ad0", SQUARE),
 ];
 /// Corners around a point; none for the circle.
 const CIRCLE: &[(f64, f64)] = &[];

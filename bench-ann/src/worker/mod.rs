@@ -1,6 +1,7 @@
 //! The worker process of our own engines: reads requests, measures, answers. The other end is [`crate::process`].
 
 mod compact;
+mod filtered;
 mod flat;
 mod hnsw;
 mod quantized;
@@ -90,10 +91,11 @@ pub fn serve(engine: &str, requests: impl BufRead, mut replies: impl Write) -> i
         "vicino" => Box::new(hnsw::Hnsw::default()),
         "vicino-qg" => Box::new(quantized::Quantized::default()),
         "vicino-compact" => Box::new(compact::Compact::default()),
+        "vicino-filtered" => Box::new(filtered::Filtered::default()),
         "flat" => Box::new(flat::Flat::default()),
         other => {
             return Err(io::Error::other(format!(
-                "no engine `{other}` in this binary; it has vicino, vicino-qg, vicino-compact, flat"
+                "no engine `{other}` in this binary; it has vicino, vicino-qg, vicino-compact, vicino-filtered, flat"
             )));
         }
     };

@@ -233,7 +233,8 @@ impl CompactGraph {
                 accept: |node| self.copies(node).any(accepts),
                 done: |index, walk: &mut Walk| {
                     self.rank(&walk.found, k, accepts, ranking);
-                    if ranking.hits.len() < k {
+                    let scanned = ranking.hits.len() < k;
+                    if scanned {
                         walk.counts.distances += self.scan(&walk.code, k, accepts, ranking);
                     }
                     let rescored = self.rescore(&walk.query, k, ranking);
@@ -243,6 +244,7 @@ impl CompactGraph {
                         estimates: counts.estimates,
                         distances: counts.distances,
                         rescored,
+                        scans: u64::from(scanned),
                     };
                     done(index, &ranking.hits);
                 },

@@ -128,7 +128,7 @@ impl Walk {
             Bits::Eight => 0.0,
         };
         self.count = 0;
-        for entry in field.entries.nearest(simd, &self.table, field.units) {
+        for entry in field.entries.nearest(simd, &self.table, field.units, |_| true).0 {
             self.visited.insert(&[entry]);
             field.codes.fetch(limits.bits, entry);
             self.pending[self.count] = entry;

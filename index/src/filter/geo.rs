@@ -49,6 +49,11 @@ impl GeoPoint {
         Self::new(value.get("lon")?.as_f64()?, value.get("lat")?.as_f64()?)
     }
 
+    /// Longitude and latitude.
+    pub(super) fn degrees(self) -> (f64, f64) {
+        (self.lon, self.lat)
+    }
+
     /// Metres to `other` by the haversine formula.
     fn distance(self, other: GeoPoint) -> f64 {
         let (a, b) = (self.lat.to_radians(), other.lat.to_radians());
@@ -74,6 +79,47 @@ impl GeoArea {
             GeoArea::Radius { center, metres } => center.distance(point) <= *metres,
             GeoArea::Polygon { exterior, interiors } => {
                 inside(exterior, point) && !interiors.iter().any(|ring| inside(ring, point))
+            }
+        }
+    }
+}
+
+impl GeoArea {
+    /// Degrees it lies within: south, north, and spans from west to east, of which the date line may make two.
+    pub(super) fn bounds(&self) -> (f64, f64, Vec<(f64, f64)>) {
+        let across = |west: f64, east: f64| {
+            if west < -180.0 {
+                vec![(-180.0, east.min(180.0)), (west + 360.0, 180.0)]
+            } else if east > 180.0 {
+                vec![(west, 180.0), (-180.0, east - 360.0)]
+            } else if west > east {
+                vec![(west, 180.0), (-180.0, east)]
+            } else {
+                vec![(west, east)]
+            }
+        };
+        match self {
+            GeoArea::Box { top_left, bottom_right } => {
+                (bottom_right.lat, top_left.lat, across(top_left.lon, bottom_right.lon))
+            }
+            GeoArea::Radius { center, metres } => {
+                // A little more than the radius, for the rounding of the formula.
+                let reach = (metres / EARTH_RADIUS).max(0.0) * 1.000_001 + 1e-9;
+                let (lat, degrees) = (center.lat.to_radians(), reach.to_degrees());
+                let (south, north) = (center.lat - degrees, center.lat + degrees);
+                let widest = reach.sin() / lat.cos();
+                let pole = south <= -90.0 || north >= 90.0 || reach >= std::f64::consts::FRAC_PI_2 || widest >= 1.0;
+                let width = if pole { 180.0 } else { widest.asin().to_degrees() };
+                let spans = if pole { vec![(-180.0, 180.0)] } else { across(center.lon - width, center.lon + width) };
+                (south.max(-90.0), north.min(90.0), spans)
+            }
+            GeoArea::Polygon { exterior, .. } => {
+                let bounds = |of: fn(&GeoPoint) -> f64| {
+                    let sides = exterior.iter().map(of);
+                    sides.fold((180.0_f64, -180.0_f64), |(least, most), side| (least.min(side), most.max(side)))
+                };
+                let ((south, north), (west, east)) = (bounds(|point| point.lat), bounds(|point| point.lon));
+                (south, north, vec![(west, east)])
             }
         }
     }

@@ -4,7 +4,8 @@
 //! `IsEmpty` and a count of zero; `Except` matches only what has a value. A filter is checked when it is made, so that evaluation
 //! cannot fail.
 //!
-//! path: which part of a payload · time: moments · geo: places
+//! path: which part of a payload · time: moments · geo: places · text: words and phrases · answer: which rows match, known and left to ask ·
+//! estimate: how many · index: payload indexes, which answer without reading payloads
 
 use std::collections::HashSet;
 
@@ -12,14 +13,22 @@ use serde_json::{Map, Value};
 
 use crate::ids::PointId;
 
+mod answer;
+mod estimate;
 mod geo;
+mod index;
 mod path;
 #[cfg(test)]
 mod tests;
+mod text;
 mod time;
 
+pub use answer::Answer;
+pub use estimate::Estimate;
 pub use geo::{GeoArea, GeoPoint};
+pub use index::{FieldIndex, FieldType, PayloadIndex, RowSource, TextOptions};
 pub use path::{PathError, PayloadPath};
+pub use text::{TextMode, TextQuery, Tokenizer, TokenizerKind};
 pub use time::Moment;
 
 /// Which points match: all of `must`, none of `must_not`, and, unless it is empty, one of `should`.
@@ -48,6 +57,8 @@ pub enum Condition {
     IsNull(PayloadPath),
     /// The point has one of these ids.
     HasId(HashSet<PointId>),
+    /// The point has a vector of this name; the default one is named "".
+    HasVector(String),
     /// One element of the array of objects at the path matches by itself.
     Nested(PayloadPath, Filter),
     /// All of another filter.
@@ -69,6 +80,10 @@ pub enum Test {
     Time(Range<Moment>),
     /// It is a place, `{"lon": …, "lat": …}`, in this area.
     Geo(GeoArea),
+    /// It is a text that has these words.
+    Text(TextQuery),
+    /// It is a string that begins with this.
+    Prefix(String),
 }
 
 /// What values are compared with by equality.
@@ -131,9 +146,19 @@ impl<T: PartialOrd> Range<T> {
 }
 
 impl Filter {
-    /// Whether point `id` with `payload` matches. Cost: about the conditions times the values at their paths.
+    /// Whether point `id` with `payload`, and the default vector alone, matches. Cost: about the conditions times the values at their
+    /// paths.
     pub fn matches(&self, id: PointId, payload: &Map<String, Value>) -> bool {
-        let holds = |condition: &Condition| condition.holds(id, payload);
+        self.matches_point(&Subject { id, payload, has_vector: &str::is_empty })
+    }
+
+    /// As [`matches`](Filter::matches), for a point that has the vectors `has_vector` says.
+    pub fn matches_with(&self, id: PointId, payload: &Map<String, Value>, has_vector: &dyn Fn(&str) -> bool) -> bool {
+        self.matches_point(&Subject { id, payload, has_vector })
+    }
+
+    fn matches_point(&self, point: &Subject<'_>) -> bool {
+        let holds = |condition: &Condition| condition.holds(point);
         self.must.iter().all(holds)
             && !self.must_not.iter().any(holds)
             && (self.should.is_empty() || self.should.iter().any(holds))
@@ -143,41 +168,67 @@ impl Filter {
     }
 }
 
+/// What conditions are asked about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    id: PointId,
+    payload: &'a Map<String, Value>,
+    has_vector: &'a dyn Fn(&str) -> bool,
+}
+
 impl Condition {
-    fn holds(&self, id: PointId, payload: &Map<String, Value>) -> bool {
+    fn holds(&self, point: &Subject<'_>) -> bool {
+        let payload = point.payload;
         match self {
             Condition::Field(path, test) => path.any(payload, &mut |value| test.any(value)),
-            Condition::Count(path, range) => {
-                let mut count = 0;
-                path.any(payload, &mut |value| {
-                    count += match value {
-                        Value::Null => 0,
-                        Value::Array(values) => values.len(),
-                        _ => 1,
-                    };
-                    false
-                });
-                range.holds(&(count as f64))
-            }
-            Condition::IsEmpty(path) => !path.any(payload, &mut |value| match value {
-                Value::Null => false,
-                Value::Array(values) => !values.is_empty(),
-                _ => true,
-            }),
-            Condition::IsNull(path) => path.any(payload, &mut |value| match value {
-                Value::Array(values) => values.iter().any(Value::is_null),
-                value => value.is_null(),
-            }),
-            Condition::HasId(ids) => ids.contains(&id),
+            Condition::Count(path, range) => range.holds(&(count(path, payload) as f64)),
+            Condition::IsEmpty(path) => !path.any(payload, &mut has_value),
+            Condition::IsNull(path) => path.any(payload, &mut has_null),
+            Condition::HasId(ids) => ids.contains(&point.id),
+            Condition::HasVector(name) => (point.has_vector)(name),
             Condition::Nested(path, filter) => path.any(payload, &mut |value| {
-                let one = |value: &Value| value.as_object().is_some_and(|object| filter.matches(id, object));
+                let one = |value: &Value| {
+                    let element = |payload| filter.matches_point(&Subject { payload, ..*point });
+                    value.as_object().is_some_and(element)
+                };
                 match value {
                     Value::Array(values) => values.iter().any(one),
                     value => one(value),
                 }
             }),
-            Condition::Filter(filter) => filter.matches(id, payload),
+            Condition::Filter(filter) => filter.matches_point(point),
         }
+    }
+}
+
+/// How many values are at `path`: the elements of an array, one for another value, none for null.
+fn count(path: &PayloadPath, payload: &Map<String, Value>) -> usize {
+    let mut count = 0;
+    path.any(payload, &mut |value| {
+        count += match value {
+            Value::Null => 0,
+            Value::Array(values) => values.len(),
+            _ => 1,
+        };
+        false
+    });
+    count
+}
+
+/// Whether `value` is more than null or an empty array.
+fn has_value(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(values) => !values.is_empty(),
+        _ => true,
+    }
+}
+
+/// Whether `value` is null or an array that has null.
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(Value::is_null),
+        value => value.is_null(),
     }
 }
 
@@ -200,6 +251,8 @@ impl Test {
             Test::Range(range) => value.as_f64().is_some_and(|number| range.holds(&number)),
             Test::Time(range) => value.as_str().and_then(Moment::parse).is_some_and(|moment| range.holds(&moment)),
             Test::Geo(area) => GeoPoint::of(value).is_some_and(|point| area.contains(point)),
+            Test::Text(query) => value.as_str().is_some_and(|text| query.matches(text)),
+            Test::Prefix(prefix) => value.as_str().is_some_and(|text| text.starts_with(prefix.as_str())),
         }
     }
 }

@@ -15,7 +15,7 @@ fn payload() -> Map<String, Value> {
 }
 
 fn holds(condition: Condition) -> bool {
-    condition.holds(PointId::Integer(3), &payload())
+    Filter { must: vec![condition], ..Filter::default() }.matches(PointId::Integer(3), &payload())
 }
 
 fn at(path: &str) -> PayloadPath {

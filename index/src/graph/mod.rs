@@ -1,13 +1,16 @@
 //! The graph over stored rows: levels, links, the walk that searches it and the build that grows it.
 //!
-//! level links · select search · build repair · compare partition leaves · tour refine · check. Nothing here knows files or callers' ids.
+//! level links copies · select search masked · build repair · compare partition leaves · tour refine · check. Nothing here knows files or
+//! callers' ids.
 
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod compare;
+pub(crate) mod copies;
 pub(crate) mod leaves;
 pub(crate) mod level;
 pub(crate) mod links;
+pub(crate) mod masked;
 mod partition;
 pub(crate) mod refine;
 mod repair;

@@ -27,6 +27,8 @@ pub(crate) struct Walk {
     pub(crate) pool: Pool,
     visited: Visited,
     distances: Vec<f32>,
+    /// Nodes whose distances are wanted next, in a walk among some of the nodes.
+    pub(super) near: Vec<u32>,
     pub(crate) stats: SearchStats,
 }
 
@@ -85,10 +87,33 @@ impl Walk {
         }
     }
 
-    /// Empties pool and visited set and puts `from` into both.
-    pub(crate) fn start<T: Component>(&mut self, field: Field<'_, T>, from: Candidate, ef: usize) {
+    /// Empties pool and visited set.
+    pub(super) fn begin<T: Component>(&mut self, field: Field<'_, T>, ef: usize) {
         self.pool.reset(ef);
         self.visited.reset(field.links.nodes());
+    }
+
+    /// Whether `node` was not seen before; it is now.
+    pub(super) fn is_new(&mut self, node: u32) -> bool {
+        !self.visited.insert(&[node]).is_empty()
+    }
+
+    /// Hands the distance of each of `nodes` to `take`.
+    pub(super) fn each_distance<T: Component>(
+        &mut self,
+        field: Field<'_, T>,
+        nodes: &[u32],
+        mut take: impl FnMut(&mut Pool, Candidate),
+    ) {
+        let distances = gather(field, nodes, &mut self.distances, &mut self.stats);
+        for (&slot, &distance) in nodes.iter().zip(distances) {
+            take(&mut self.pool, Candidate::new(distance, slot));
+        }
+    }
+
+    /// Empties pool and visited set and puts `from` into both.
+    pub(crate) fn start<T: Component>(&mut self, field: Field<'_, T>, from: Candidate, ef: usize) {
+        self.begin(field, ef);
         self.visited.insert(&[from.slot()]);
         // It may come from another beam, where it was expanded.
         self.pool.insert(from.unexpanded());

@@ -7,6 +7,8 @@
 //! Beside the index itself a build takes memory for one byte per coordinate, two per coordinate after rotation, and eight per
 //! candidate of each row.
 
+use std::sync::OnceLock;
+
 use half::f16;
 use rayon::prelude::*;
 
@@ -31,6 +33,7 @@ use crate::vectors::dense::{Dense, Vectors};
 
 use super::calibrate::Calibration;
 use super::entry::Entries;
+use super::gate::Open;
 use super::layout::{Layout, RowMut};
 use super::params::{QuantizedParams, Unsupported};
 use super::rotated::Rotated;
@@ -77,6 +80,8 @@ impl QuantizedGraph {
             twins: Array::default(),
             full: Some(vectors),
             calibration: Calibration::default(),
+            costs: OnceLock::new(),
+            copies: OnceLock::new(),
         };
         index.rows.resize(nodes * layout.stride);
         let report = |done: usize| {
@@ -144,6 +149,7 @@ impl QuantizedGraph {
     /// The nodes that walks towards each of `nodes` expand.
     fn surroundings(&self, nodes: &[u32], walks: &mut [Walk; WIDTH], out: &mut [Vec<u32>]) {
         let limits = Limits {
+            results: self.params.refine_hops,
             k: self.params.refine_hops,
             keep: self.params.refine_hops,
             slack: f32::INFINITY,
@@ -156,7 +162,7 @@ impl QuantizedGraph {
         };
         let done = |index: usize, walk: &mut Walk| out[index].extend(walk.found.iter().map(|found| found.1));
         let (field, queries) = (Field { full: (&[], 0), ..self.field() }, nodes.len());
-        dispatch(isa(), Batch { field, limits, queries, query, accept: |_| true, done, walks });
+        dispatch(isa(), Batch { field, limits, queries, query, gate: Open, done, walks });
     }
 
     /// Writes the bytes of every vector into its row.

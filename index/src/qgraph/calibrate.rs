@@ -14,8 +14,9 @@ use crate::query::Hit;
 use crate::spec::Component;
 use crate::vectors::dense::Dense;
 
+use super::gate::Open;
 use super::walk::Walk;
-use super::{QuantizedGraph, QuantizedSearch, Ranking, WIDTH, isa};
+use super::{QuantizedGraph, QuantizedSearch, Ranking, Run, WIDTH, isa};
 
 /// Rows that are searched for: their mean recall is known to about a hundredth.
 const SAMPLE: usize = 256;
@@ -137,7 +138,8 @@ impl QuantizedGraph {
                 self.vector(Slot(slots[index]), query);
                 Some(slots[index])
             };
-            self.walk(slots.len(), query, params, &|_| true, &mut walks, &mut Ranking::default(), |index, hits| {
+            let (run, queries) = (Run::open(self.limits(params)), (slots.len(), query));
+            self.walk(queries, &run, Open, &mut walks, &mut Ranking::default(), |index, hits| {
                 // By distance, so that of rows equally far any counts; the two are computed in different orders.
                 let farthest = truth[index][params.k - 1].distance * (1.0 + 1e-5);
                 found += hits.iter().filter(|hit| hit.distance <= farthest).count().min(params.k);

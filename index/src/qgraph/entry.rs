@@ -67,10 +67,18 @@ impl Entries {
         entries
     }
 
-    /// The entries nearest by estimate, nearest first, as far as there are any.
+    /// The entries nearest by estimate among those that `may` be begun at, nearest first, as far as there are any, and the estimate of
+    /// the nearest of all.
     #[inline(always)]
-    pub(crate) fn nearest<S: Simd>(&self, simd: S, table: &Table, units: Units) -> impl Iterator<Item = u32> + use<S> {
+    pub(crate) fn nearest<S: Simd, M: Fn(u32) -> bool>(
+        &self,
+        simd: S,
+        table: &Table,
+        units: Units,
+        may: M,
+    ) -> (impl Iterator<Item = u32> + use<S, M>, f32) {
         let mut best = [(f32::INFINITY, u32::MAX); STARTS];
+        let mut nearest = f32::INFINITY;
         let blocks = self.blocks.as_slice().chunks_exact(block_bytes(table.dim()));
         for (bytes, slots) in blocks.zip(self.slots.as_slice().as_chunks::<LANES>().0) {
             let (factors, codes) = bytes.split_at(2 * HALF_BYTES);
@@ -86,7 +94,8 @@ impl Entries {
                 let lane = below.trailing_zeros() as usize;
                 below &= below - 1;
                 let mut new = (estimates[lane], slots[lane]);
-                if best.iter().any(|kept| kept.1 == new.1) {
+                nearest = nearest.min(new.0);
+                if best.iter().any(|kept| kept.1 == new.1) || !may(new.1) {
                     continue;
                 }
                 for kept in &mut best {
@@ -96,6 +105,6 @@ impl Entries {
                 }
             }
         }
-        best.into_iter().filter(|kept| kept.1 != u32::MAX).map(|kept| kept.1)
+        (best.into_iter().filter(|kept| kept.1 != u32::MAX).map(|kept| kept.1), nearest)
     }
 }

@@ -4,13 +4,16 @@
 //! Gou et al., SIGMOD 2025, arXiv:2411.12229, on RaBitQ's codes). One hop scores all 32 from one sequential read, and computes a
 //! single exact distance. It is built whole and not changed after.
 //!
-//! layout (bytes of a row) · entry (where walks begin) · frontier walk (a search) · params · rotated build calibrate · save.
+//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · masked (among the rows of a mask) · params ·
+//! rotated build calibrate · save.
 
 pub(crate) mod build;
 mod calibrate;
 pub(crate) mod entry;
 pub(crate) mod frontier;
+mod gate;
 mod layout;
+mod masked;
 mod params;
 mod rotated;
 mod save;
@@ -18,15 +21,20 @@ mod save;
 mod tests;
 mod walk;
 
+use std::sync::OnceLock;
+
 use half::slice::HalfFloatSliceExt;
 
 use crate::bytes::Array;
 use crate::distance::Isa;
 use crate::distance::fastscan::Units;
 use crate::distance::simd::{Simd, Task, dispatch};
+use crate::graph::copies::Copies;
 use crate::graph::links::NONE;
 use crate::ids::Slot;
+use crate::mask::Mask;
 use crate::metric::Metric;
+use crate::planner::Costs;
 use crate::quant::byte::{ByteQuery, Scale};
 use crate::quant::rotation::Rotation;
 use crate::query::{Hit, SearchError};
@@ -37,6 +45,7 @@ use crate::vectors::dense::{Line, Vectors};
 
 use calibrate::Calibration;
 use entry::Entries;
+use gate::{Gate, Open, Sieve};
 use layout::{Layout, Row};
 use walk::{Batch, Field, Limits, MAX_WIDTH, Walk};
 
@@ -88,6 +97,10 @@ pub struct QuantizedGraph {
     /// The vectors themselves; none where bytes are exact.
     pub(crate) full: Option<Vectors>,
     calibration: Calibration,
+    /// Measured when first needed.
+    costs: OnceLock<Costs>,
+    /// Rows that hang behind nodes, found when first needed.
+    copies: OnceLock<Copies>,
 }
 
 /// The buffers of searches on one thread.
@@ -95,6 +108,9 @@ pub struct QuantizedGraph {
 pub struct QuantizedScratch {
     walks: Vec<Walk>,
     ranking: Ranking,
+    /// Nodes of a filter, where rows that match hang behind nodes that do not.
+    nodes: Mask,
+    seeds: Vec<u32>,
 }
 
 /// The buffers of turning what was found into hits.
@@ -111,6 +127,27 @@ impl QuantizedScratch {
     pub fn new() -> Self {
         Self::default()
     }
+
+    fn reserve(&mut self, walks: usize) {
+        self.walks.resize_with(walks.max(self.walks.len()), Walk::default);
+    }
+}
+
+/// What a search is after, besides its queries.
+struct Run<'a> {
+    limits: Limits,
+    /// Whether a walk that is cut short by its limit of hops is given up, and rows are compared instead.
+    give_up: bool,
+    accept: &'a dyn Fn(Slot) -> bool,
+    /// The rows that `accept` holds for, where they are known.
+    mask: Option<&'a Mask>,
+}
+
+impl Run<'_> {
+    /// Of all rows.
+    fn open(limits: Limits) -> Self {
+        Run { limits, give_up: false, accept: &|_| true, mask: None }
+    }
 }
 
 impl QuantizedGraph {
@@ -123,11 +160,13 @@ impl QuantizedGraph {
         scratch: &mut QuantizedScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
-        self.search_filtered(query, params, &|_| true, scratch, hits)
+        hits.clear();
+        self.one(query, &Run::open(self.limits_of(params)?), Open, scratch, hits)
     }
 
     /// As [`search`](QuantizedGraph::search), but only rows for which `accept` holds are returned: `k` of them unless fewer are accepted.
-    /// The walk passes through all rows; where it finds fewer than `k` accepted ones, every row is compared instead.
+    /// The walk passes through all rows; where it finds fewer than `k` accepted ones, every row is compared instead. Where the rows are
+    /// known beforehand, [`search_masked`](QuantizedGraph::search_masked) is quicker.
     pub fn search_filtered(
         &self,
         query: VectorRef<'_>,
@@ -137,12 +176,22 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let queries = Rows::one(query);
-        scratch.walks.resize_with(1.max(scratch.walks.len()), Walk::default);
-        self.run(queries, params, accept, &mut scratch.walks[..1], &mut scratch.ranking, |_, found| {
-            hits.extend_from_slice(found);
-        })
-        .map_err(|(_, error)| error)
+        let run = Run { limits: self.limits_of(params)?, give_up: false, accept, mask: None };
+        self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
+    }
+
+    fn one(
+        &self,
+        query: VectorRef<'_>,
+        run: &Run<'_>,
+        gate: impl Gate,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        scratch.reserve(1);
+        let take = |_: usize, found: &[Hit]| hits.extend_from_slice(found);
+        let outcome = self.run(Rows::one(query), run, gate, &mut scratch.walks[..1], &mut scratch.ranking, take);
+        outcome.map_err(|(_, error)| error)
     }
 
     /// Searches for every query, a few side by side, and hands the hits of each to `done`, with the query's number, in no order.
@@ -155,25 +204,38 @@ impl QuantizedGraph {
         scratch: &mut QuantizedScratch,
         done: impl FnMut(usize, &[Hit]),
     ) -> Result<QuantizedStats, (usize, SearchError)> {
-        scratch.walks.resize_with(WIDTH.max(scratch.walks.len()), Walk::default);
-        self.run(queries, params, &|_| true, &mut scratch.walks[..WIDTH], &mut scratch.ranking, done)
+        scratch.reserve(WIDTH);
+        let run = Run::open(self.limits_of(params).map_err(|error| (0, error))?);
+        self.run(queries, &run, Open, &mut scratch.walks[..WIDTH], &mut scratch.ranking, done)
+    }
+
+    /// How far a walk by `params` goes, if there can be one.
+    fn limits_of(&self, params: QuantizedSearch) -> Result<Limits, SearchError> {
+        if params.k == 0 {
+            return Err(SearchError::ZeroK);
+        }
+        if params.slack.is_nan() {
+            return Err(SearchError::Radius { found: params.slack });
+        }
+        Ok(self.limits(params))
+    }
+
+    fn limits(&self, params: QuantizedSearch) -> Limits {
+        let k = params.k.min(self.len());
+        // Bytes may swap neighbours at nearly one distance; a few more than k make sure that those meant are among them.
+        let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
+        Limits { results: k, k, keep, slack: params.slack, max_hops: params.max_hops.max(1), rescored: RESCORED }
     }
 
     fn run(
         &self,
         queries: Rows<'_>,
-        params: QuantizedSearch,
-        accept: &dyn Fn(Slot) -> bool,
+        run: &Run<'_>,
+        gate: impl Gate,
         walks: &mut [Walk],
         ranking: &mut Ranking,
         done: impl FnMut(usize, &[Hit]),
     ) -> Result<QuantizedStats, (usize, SearchError)> {
-        if params.k == 0 {
-            return Err((0, SearchError::ZeroK));
-        }
-        if params.slack.is_nan() {
-            return Err((0, SearchError::Radius { found: params.slack }));
-        }
         let mut error = None;
         let load = |index, out: &mut Vec<f32>| {
             if let Err(fault) = load(&self.spec, queries.row(index), out) {
@@ -183,29 +245,25 @@ impl QuantizedGraph {
             }
             None
         };
-        let stats = self.walk(queries.len(), load, params, accept, walks, ranking, done);
+        let stats = self.walk((queries.len(), load), run, gate, walks, ranking, done);
         match error {
             Some((index, error)) => Err((index, error.into())),
             None => Ok(stats),
         }
     }
 
-    /// Walks for queries that `query` loads, with a node to pass over each, and hands their hits to `done`.
-    #[allow(clippy::too_many_arguments)] // what is asked, how far, which rows count, the buffers, the answer
+    /// Walks for so many queries, which the function loads, with a node to pass over each, and hands their hits to `done`.
     fn walk(
         &self,
-        queries: usize,
-        query: impl FnMut(usize, &mut Vec<f32>) -> Option<u32>,
-        params: QuantizedSearch,
-        accept: &dyn Fn(Slot) -> bool,
+        (queries, query): (usize, impl FnMut(usize, &mut Vec<f32>) -> Option<u32>),
+        run: &Run<'_>,
+        gate: impl Gate,
         walks: &mut [Walk],
         ranking: &mut Ranking,
         mut done: impl FnMut(usize, &[Hit]),
     ) -> QuantizedStats {
-        let limits = self.limits(params);
-        let (k, keep) = (limits.k, limits.keep);
+        let (limits, k) = (run.limits, run.limits.results);
         let mut stats = QuantizedStats::default();
-        let accepts = |node| self.copies(node).any(|copy| accept(Slot(copy)));
         dispatch(
             isa(),
             Batch {
@@ -213,18 +271,17 @@ impl QuantizedGraph {
                 limits,
                 queries,
                 query,
-                accept: accepts,
+                gate,
                 done: |index, walk: &mut Walk| {
-                    self.rank(walk, k, accept, ranking);
-                    if ranking.hits.len() < k {
-                        self.scan(walk, k, keep, accept, ranking);
+                    let given_up = run.give_up && walk.counts.cut;
+                    if !given_up {
+                        self.rank(walk, k, run.accept, ranking);
                     }
-                    stats += QuantizedStats {
-                        hops: walk.counts.hops,
-                        estimates: walk.counts.estimates,
-                        distances: walk.counts.distances,
-                        rescored: if self.full.is_some() { ranking.slots.len() as u64 } else { 0 },
-                    };
+                    let scanned = given_up || ranking.hits.len() < k;
+                    if scanned {
+                        self.scan(walk, run, ranking);
+                    }
+                    stats += self.stats(walk, ranking, scanned);
                     done(index, &ranking.hits);
                 },
                 walks: &mut walks[..queries.clamp(1, MAX_WIDTH).min(WIDTH)],
@@ -233,11 +290,28 @@ impl QuantizedGraph {
         stats
     }
 
-    fn limits(&self, params: QuantizedSearch) -> Limits {
-        let k = params.k.min(self.len());
-        // Bytes may swap neighbours at nearly one distance; a few more than k make sure that those meant are among them.
-        let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
-        Limits { k, keep, slack: params.slack, max_hops: params.max_hops.max(1), rescored: RESCORED }
+    /// Compares the rows of a search for `query`, without a walk.
+    fn compare(
+        &self,
+        query: VectorRef<'_>,
+        run: &Run<'_>,
+        walk: &mut Walk,
+        ranking: &mut Ranking,
+    ) -> Result<QuantizedStats, SearchError> {
+        load(&self.spec, query, &mut walk.query)?;
+        walk.counts = walk::Counts::default();
+        self.scan(walk, run, ranking);
+        Ok(self.stats(walk, ranking, true))
+    }
+
+    fn stats(&self, walk: &Walk, ranking: &Ranking, scanned: bool) -> QuantizedStats {
+        QuantizedStats {
+            hops: walk.counts.hops,
+            estimates: walk.counts.estimates,
+            distances: walk.counts.distances,
+            rescored: if self.full.is_some() { ranking.slots.len() as u64 } else { 0 },
+            scans: u64::from(scanned),
+        }
     }
 
     /// Times the parts of searches for `queries`, each part `repeats` times on one query, so with all it reads in the caches: means over the
@@ -318,22 +392,21 @@ impl QuantizedGraph {
         hits.truncate(k);
     }
 
-    /// Compares every row: what a walk that found too little falls back on.
+    /// Compares every row that is accepted.
     #[cold]
-    fn scan(&self, walk: &mut Walk, k: usize, keep: usize, accept: &dyn Fn(Slot) -> bool, ranking: &mut Ranking) {
-        let mut bytes = ByteQuery::default();
-        bytes.set(&walk.query, self.scale, self.spec.metric());
-        let rows = (0..self.len() as u32).filter(|&slot| accept(Slot(slot)));
-        let mut all = dispatch(isa(), Scan { graph: self, bytes: &bytes, slots: rows.collect() });
-        walk.counts.distances += all.len() as u64;
-        let nearer = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-        if all.len() > keep {
-            all.select_nth_unstable_by(keep - 1, nearer);
-            all.truncate(keep);
+    fn scan(&self, walk: &mut Walk, run: &Run<'_>, ranking: &mut Ranking) {
+        let Limits { results: k, keep, .. } = run.limits;
+        ranking.slots.clear();
+        match run.mask {
+            Some(mask) => ranking.slots.extend(mask.iter().map(|slot| slot.0)),
+            None => ranking.slots.extend((0..self.len() as u32).filter(|&slot| (run.accept)(Slot(slot)))),
         }
-        all.sort_unstable_by(nearer);
+        walk.counts.distances += ranking.slots.len() as u64;
+        let Walk { query, bytes, found, .. } = walk;
+        bytes.set(query, self.scale, self.spec.metric());
+        dispatch(isa(), Scan { graph: self, bytes, slots: &ranking.slots, keep, found });
         ranking.hits.clear();
-        ranking.hits.extend(all.iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
+        ranking.hits.extend(found.iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
         self.rescore(&walk.query, k, ranking);
     }
 
@@ -430,22 +503,41 @@ pub(crate) fn load(spec: &VectorSpec, query: VectorRef<'_>, out: &mut Vec<f32>) 
     floats.encode(query, out)
 }
 
-/// Distances to many rows from their bytes.
+/// The nearest of many rows by their bytes.
 struct Scan<'a> {
     graph: &'a QuantizedGraph,
     bytes: &'a ByteQuery,
-    slots: Vec<u32>,
+    slots: &'a [u32],
+    keep: usize,
+    found: &'a mut Vec<(f32, u32)>,
 }
 
+/// Rows asked for ahead of the one that is compared.
+const AHEAD: usize = 4;
+
 impl Task for Scan<'_> {
-    type Output = Vec<(f32, u32)>;
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
-        let distance = |slot| {
-            let row = self.graph.row(slot);
-            (self.bytes.distance(simd, row.vector(), row.terms()), slot)
-        };
-        self.slots.iter().map(|&slot| distance(slot)).collect()
+    fn run<S: Simd>(self, simd: S) {
+        let Scan { graph, bytes, slots, keep, found } = self;
+        found.clear();
+        let mut bound = f32::INFINITY;
+        for (at, &slot) in slots.iter().enumerate() {
+            if let Some(&ahead) = slots.get(at + AHEAD) {
+                walk::fetch(graph.row(ahead).front());
+            }
+            let row = graph.row(slot);
+            let distance = bytes.distance(simd, row.vector(), row.terms());
+            if distance < bound || found.len() < keep {
+                if found.len() == keep {
+                    found.pop();
+                }
+                // Rows come in order: of equal ones the first stays before.
+                let place = found.partition_point(|kept| kept.0 <= distance);
+                found.insert(place, (distance, slot));
+                bound = if found.len() == keep { found[keep - 1].0 } else { f32::INFINITY };
+            }
+        }
     }
 }

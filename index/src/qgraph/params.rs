@@ -103,6 +103,8 @@ pub struct QuantizedStats {
     pub distances: u64,
     /// Distances computed from full vectors.
     pub rescored: u64,
+    /// Searches that compared rows one by one.
+    pub scans: u64,
 }
 
 impl std::ops::AddAssign for QuantizedStats {
@@ -111,6 +113,7 @@ impl std::ops::AddAssign for QuantizedStats {
         self.estimates += other.estimates;
         self.distances += other.distances;
         self.rescored += other.rescored;
+        self.scans += other.scans;
     }
 }
 

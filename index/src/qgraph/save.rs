@@ -3,6 +3,7 @@
 //! The rotation is not in the file: it is drawn from the seed. The first of the entries is the one from which every node can be reached.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use bincode::{Decode, Encode};
 
@@ -84,6 +85,8 @@ impl QuantizedGraph {
             twins: file.array(Section::Twins)?,
             full: None,
             calibration: metadata.calibration,
+            costs: OnceLock::new(),
+            copies: OnceLock::new(),
         };
         if !metadata.lossless {
             index.full = Some(vectors(&file, spec, Some(index.len()))?);

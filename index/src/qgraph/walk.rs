@@ -18,6 +18,7 @@ use crate::visited::Visited;
 
 use super::entry::Entries;
 use super::frontier::Frontier;
+use super::gate::{Doubt, Gate, WIDER};
 use super::layout::{LINE, Layout, Row};
 
 #[cfg(feature = "probe")]
@@ -42,6 +43,8 @@ pub(super) struct Field<'a> {
 /// How far a walk goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
+    /// Results that are asked for, at most `k`.
+    pub(super) results: usize,
     /// Results whose k-th distance is the measure of the stop rule.
     pub(super) k: usize,
     /// Results kept, at least `k`.
@@ -60,6 +63,8 @@ pub(super) struct Counts {
     pub(super) hops: u64,
     pub(super) estimates: u64,
     pub(super) distances: u64,
+    /// It had more to expand than it was allowed.
+    pub(super) cut: bool,
 }
 
 /// The state and buffers of one walk.
@@ -68,7 +73,7 @@ pub(super) struct Walk {
     /// The query, scaled to length one under cosine.
     pub(super) query: Vec<f32>,
     rotated: Vec<f32>,
-    bytes: ByteQuery,
+    pub(super) bytes: ByteQuery,
     table: Table,
     frontier: Frontier,
     visited: Visited,
@@ -78,6 +83,10 @@ pub(super) struct Walk {
     stop: f32,
     /// Beyond this no candidate is kept.
     bound: f32,
+    /// The estimate of the nearest entry, whether the walk may begin at it or not.
+    nearest_entry: f32,
+    /// Slack that was added on the way.
+    wider: f32,
     stage: Stage,
     /// The nodes whose vectors have been asked for, to be scored in the next turn.
     pending: Vec<u32>,
@@ -108,7 +117,7 @@ impl<'a> Field<'a> {
 impl Walk {
     /// Begins the search for `self.query`, as if the node `except` were not there.
     #[inline(always)]
-    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, except: Option<u32>) {
+    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, gate: &impl Gate, except: Option<u32>) {
         self.set_query(simd, field);
         self.found.clear();
         self.frontier.clear(limits.max_hops.saturating_add(limits.rescored));
@@ -118,7 +127,9 @@ impl Walk {
         (self.stop, self.bound) = (f32::INFINITY, f32::INFINITY);
         self.stage = Stage::Enter;
         self.pending.clear();
-        for entry in field.entries.nearest(simd, &self.table, field.units) {
+        let (entries, nearest) = field.entries.nearest(simd, &self.table, field.units, |node| gate.starts(node));
+        (self.nearest_entry, self.wider) = (nearest, 0.0);
+        for entry in entries.chain(gate.seeds().iter().copied()) {
             fetch(field.row(entry).front());
             self.pending.push(entry);
         }
@@ -135,36 +146,29 @@ impl Walk {
 
     /// One turn; whether the walk is over. The lines of `ahead` are asked for on the way.
     #[inline(always)]
-    fn turn<S: Simd>(
-        &mut self,
-        simd: S,
-        field: Field<'_>,
-        limits: Limits,
-        accept: &impl Fn(u32) -> bool,
-        ahead: &[u8],
-    ) -> bool {
+    fn turn<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, gate: &impl Gate, ahead: &[u8]) -> bool {
         match self.stage {
             Stage::Enter => {
                 for at in 0..self.pending.len() {
                     let distance = self.distance(simd, field.row(self.pending[at]));
                     self.frontier.push(distance, self.pending[at]);
                 }
-                self.advance(simd, field, limits);
+                self.advance(simd, field, limits, gate);
             }
             Stage::Hop(node) => {
-                self.expand(simd, field, node, limits, accept, ahead);
-                self.advance(simd, field, limits);
+                self.expand(simd, field, node, limits, gate, ahead);
+                self.advance(simd, field, limits, gate);
             }
             Stage::Score => {
                 for at in 0..self.pending.len() {
                     let distance = self.distance(simd, field.row(self.pending[at]));
-                    self.take(distance, self.pending[at], limits, accept);
+                    self.take(distance, self.pending[at], limits, gate);
                 }
                 let (full, bytes) = field.full;
                 if bytes == 0 {
                     return true;
                 }
-                self.drop_surely_farther(field, limits.k);
+                self.drop_surely_farther(field, limits.results);
                 self.found.iter().for_each(|found| fetch(&full[found.1 as usize * bytes..][..bytes]));
                 self.stage = Stage::Read;
             }
@@ -181,10 +185,23 @@ impl Walk {
 
     /// Chooses the node to expand next, or what to score at the end.
     #[inline(always)]
-    fn advance<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits) {
+    fn advance<S: Simd, G: Gate>(&mut self, simd: S, field: Field<'_>, limits: Limits, gate: &G) {
         while let Some((estimate, node)) = self.frontier.pop(simd) {
-            if estimate > self.stop || self.counts.hops as usize >= limits.max_hops {
+            let spent = self.counts.hops as usize >= limits.max_hops;
+            if estimate > self.stop || spent {
+                self.counts.cut = spent && estimate <= self.stop;
                 self.frontier.push(estimate, node);
+                if G::DOUBTS && !spent && self.wider == 0.0 {
+                    match gate.doubts(self.found[limits.k - 1].0, self.nearest_entry) {
+                        Doubt::None => {}
+                        Doubt::GiveUp => self.counts.cut = true,
+                        Doubt::Widen => {
+                            self.wider = WIDER;
+                            self.set_bounds(limits);
+                            continue;
+                        }
+                    }
+                }
                 break;
             }
             if !self.visited.insert(&[node]).is_empty() {
@@ -210,24 +227,25 @@ impl Walk {
         field: Field<'_>,
         node: u32,
         limits: Limits,
-        accept: &impl Fn(u32) -> bool,
+        gate: &impl Gate,
         ahead: &[u8],
     ) {
         let row = field.row(node);
         let distance = self.distance(simd, row);
-        self.take(distance, node, limits, accept);
+        self.take(distance, node, limits, gate);
         let (mut estimates, bound) = ([0.0; LANES], self.bound);
         let below = simd.estimates(row.block(field.units), &self.table, distance, bound, ahead, &mut estimates);
-        self.frontier.extend(simd, below, (&estimates, row.slots()), bound);
+        let chosen = gate.lanes(node, row.slots(), &estimates, below);
+        self.frontier.extend(simd, chosen, (&estimates, row.slots()), bound);
         self.counts.hops += 1;
         self.counts.estimates += LANES as u64;
     }
 
     /// A result, if it is near enough and accepted.
     #[inline(always)]
-    fn take(&mut self, distance: f32, node: u32, limits: Limits, accept: &impl Fn(u32) -> bool) {
+    fn take(&mut self, distance: f32, node: u32, limits: Limits, gate: &impl Gate) {
         let full = self.found.len() == limits.keep;
-        if full && distance >= self.found[limits.keep - 1].0 || !accept(node) {
+        if full && distance >= self.found[limits.keep - 1].0 || !gate.accepts(node) {
             return;
         }
         if full {
@@ -236,10 +254,16 @@ impl Walk {
         let at = self.found.partition_point(|found| *found < (distance, node));
         self.found.insert(at, (distance, node));
         if self.found.len() >= limits.k {
-            let farthest = self.found[limits.k - 1].0;
-            self.stop = farthest + limits.slack * farthest.abs();
-            self.bound = farthest + limits.slack.max(LEAST_ROOM) * farthest.abs();
+            self.set_bounds(limits);
         }
+    }
+
+    /// Where the walk ends, with `k` results.
+    #[inline(always)]
+    fn set_bounds(&mut self, limits: Limits) {
+        let (farthest, slack) = (self.found[limits.k - 1].0, limits.slack + self.wider);
+        self.stop = farthest + slack * farthest.abs();
+        self.bound = farthest + slack.max(LEAST_ROOM) * farthest.abs();
     }
 
     /// Of the results beyond the k-th, keeps those that the errors of bytes may have put behind it.
@@ -263,7 +287,7 @@ impl Walk {
 
 /// Asks for the lines of `bytes`.
 #[inline(always)]
-fn fetch(bytes: &[u8]) {
+pub(super) fn fetch(bytes: &[u8]) {
     bytes.chunks(LINE).for_each(|line| prefetch(line.as_ptr()));
 }
 
@@ -271,23 +295,23 @@ fn fetch(bytes: &[u8]) {
 const LEAST_ROOM: f32 = 0.05;
 
 /// Searches a few at a time on one thread.
-pub(super) struct Batch<'a, Q, A, F> {
+pub(super) struct Batch<'a, Q, G, F> {
     pub(super) field: Field<'a>,
     pub(super) limits: Limits,
     pub(super) queries: usize,
     /// Writes a query's vector, as [`Walk::query`] has it, and names a node to pass over, if there is one.
     pub(super) query: Q,
-    pub(super) accept: A,
+    pub(super) gate: G,
     /// Takes what a query's walk found.
     pub(super) done: F,
     /// As many walks as go on side by side.
     pub(super) walks: &'a mut [Walk],
 }
 
-impl<Q, A, F> Task for Batch<'_, Q, A, F>
+impl<Q, G, F> Task for Batch<'_, Q, G, F>
 where
     Q: FnMut(usize, &mut Vec<f32>) -> Option<u32>,
-    A: Fn(u32) -> bool,
+    G: Gate,
     F: FnMut(usize, &mut Walk),
 {
     type Output = ();
@@ -304,7 +328,7 @@ where
             let ahead = if current[before].is_some() && width > 1 { self.walks[before].next_row(field) } else { &[] };
             let walk = &mut self.walks[index];
             if let Some(query) = current[index] {
-                if walk.turn(simd, field, limits, &self.accept, ahead) {
+                if walk.turn(simd, field, limits, &self.gate, ahead) {
                     (self.done)(query, walk);
                     current[index] = None;
                 } else if width == 1 {
@@ -315,7 +339,7 @@ where
                 && let Some(query) = waiting.next()
             {
                 let except = (self.query)(query, &mut walk.query);
-                walk.start(simd, field, limits, except);
+                walk.start(simd, field, limits, &self.gate, except);
                 current[index] = Some(query);
             }
             if current[..width].iter().all(Option::is_none) {

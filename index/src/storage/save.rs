@@ -8,7 +8,7 @@ use bincode::{Decode, Encode};
 
 use crate::graph::Graph;
 use crate::graph::links::Links;
-use crate::hnsw::Hnsw;
+use crate::hnsw::{Hnsw, Known};
 use crate::metric::{ElementType, Metric};
 use crate::params::HnswParams;
 use crate::spec::{Component, VectorSpec};
@@ -95,7 +95,7 @@ impl Hnsw {
             return Err(invalid(format!("entry {:?} of {nodes} nodes", graph.entry)));
         }
         let vectors = vectors(&file, spec, Some(nodes))?;
-        Ok(Hnsw { params: metadata.params, vectors, graph })
+        Ok(Hnsw { params: metadata.params, vectors, graph, known: Known::default() })
     }
 
     /// The rows in the file at `path`, which are of `spec`, whatever is wrong with the rest of it: no checksum is looked at.

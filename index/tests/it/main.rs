@@ -11,6 +11,7 @@ mod damage;
 mod data;
 mod determinism;
 mod files;
+mod filtered;
 mod quantized;
 mod recall;
 mod refusals;

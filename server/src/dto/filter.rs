@@ -2,13 +2,15 @@
 //!
 //! `{"must": […], "should": […], "must_not": […], "min_should": {"conditions": […], "min_count": n}}`; a condition is
 //! `{"key": …, "match" | "range" | "geo_…" | "values_count": …}`, `{"is_empty": {"key": …}}`, `{"is_null": …}`, `{"has_id": […]}`,
-//! `{"nested": {"key": …, "filter": …}}` or again a filter. Read from JSON by hand, so that an error names its place.
+//! `{"has_vector": NAME}`, `{"nested": {"key": …, "filter": …}}` or again a filter. Read from JSON by hand, so that an error names its place.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::{Map, Value};
 use vicino_index::PointId;
-use vicino_index::filter::{Condition, Filter, GeoArea, GeoPoint, Moment, PayloadPath, Range, Scalar, Test};
+use vicino_index::filter::{
+    Condition, Filter, GeoArea, GeoPoint, Moment, PayloadPath, Range, Scalar, Test, TextMode, TextQuery,
+};
 
 /// The deepest nesting of filters.
 pub const MAX_FILTER_DEPTH: usize = 16;
@@ -142,9 +144,9 @@ fn condition(value: &Value, depth: usize) -> Parsed<Condition> {
     if CLAUSES.contains(&kind.as_str()) {
         return filter(&Value::Object(given.clone()), depth - 1).map(Condition::Filter);
     }
-    let known = ["is_empty", "is_null", "has_id", "nested"];
+    let known = ["is_empty", "is_null", "has_id", "has_vector", "nested"];
     if !known.contains(&kind.as_str()) {
-        let what = if ["has_vector", "slice"].contains(&kind.as_str()) { "not supported yet" } else { "no condition" };
+        let what = if kind == "slice" { "not supported yet" } else { "no condition" };
         return problem(format!("`{kind}`: {what}; expected a `key`, a filter, or {}", known.join(", ")));
     }
     only(given, &[kind])?;
@@ -152,6 +154,7 @@ fn condition(value: &Value, depth: usize) -> Parsed<Condition> {
     let read = || match kind.as_str() {
         "is_empty" => key(value).map(Condition::IsEmpty),
         "is_null" => key(value).map(Condition::IsNull),
+        "has_vector" => text(value).map(|name| Condition::HasVector(name.into())),
         "nested" => {
             let inner = object(value)?;
             only(inner, &["key", "filter"])?;
@@ -198,22 +201,28 @@ fn field(given: &Map<String, Value>) -> Parsed<Condition> {
     .at(format_args!(".{name}"))
 }
 
+const MATCHES: [&str; 7] = ["value", "any", "except", "text", "text_any", "phrase", "prefix"];
+
 fn equality(value: &Value) -> Parsed<Test> {
     let given = object(value)?;
     let (Some((kind, value)), 1) = (given.iter().next(), given.len()) else {
-        return problem("expected one of value, any, except");
+        return problem(format!("expected one of {}", MATCHES.join(", ")));
     };
     let scalar = |value: &Value| match Scalar::of(value) {
         Some(scalar) => Ok(scalar),
         None => problem(format!("{}: expected a string, an integer or a boolean", short(value))),
     };
     let scalars = |value: &Value| list(value)?.iter().map(scalar).collect::<Parsed<_>>();
+    let words = |mode| text(value).map(|words| Test::Text(TextQuery::new(words, mode)));
     match kind.as_str() {
         "value" => scalar(value).map(Test::Equal),
         "any" => scalars(value).map(Test::Any),
         "except" => scalars(value).map(Test::Except),
-        "text" | "text_any" | "phrase" | "prefix" => problem("not supported yet"),
-        _ => problem("unknown: expected value, any or except"),
+        "text" => words(TextMode::All),
+        "text_any" => words(TextMode::Any),
+        "phrase" => words(TextMode::Phrase),
+        "prefix" => text(value).map(|prefix| Test::Prefix(prefix.into())),
+        _ => problem(format!("unknown: expected one of {}", MATCHES.join(", "))),
     }
     .at(format_args!(".{kind}"))
 }

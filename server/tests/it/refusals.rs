@@ -292,7 +292,11 @@ fn filters_are_refused_where_they_are_wrong() {
             condition(json!({"key": "a", "match": {"value": 1.5}})),
             "must[1].match.value: 1.5: expected a string, an integer or a boolean",
         ),
-        (condition(json!({"key": "a", "match": {"text": "x"}})), "must[1].match.text: not supported yet"),
+        (condition(json!({"key": "a", "match": {"text": 1}})), "must[1].match.text: 1: expected a string"),
+        (
+            condition(json!({"key": "a", "match": {"like": "x"}})),
+            "must[1].match.like: unknown: expected one of value, any",
+        ),
         (
             condition(json!({"key": "a", "range": {"gt": "yesterday"}})),
             "must[1].range.gt: \"yesterday\": expected a moment",
@@ -306,7 +310,8 @@ fn filters_are_refused_where_they_are_wrong() {
             "must[1].geo_radius.center: ",
         ),
         (condition(json!({"has_id": ["x"]})), "must[1].has_id: \"x\": expected an unsigned 64-bit integer or a UUID"),
-        (condition(json!({"has_vector": ""})), "must[1]: `has_vector`: not supported yet"),
+        (condition(json!({"has_vector": 1})), "must[1].has_vector: 1: expected a string"),
+        (condition(json!({"slice": {}})), "must[1]: `slice`: not supported yet"),
         (condition(json!({"nested": {"key": "a", "filter": {"x": 1}}})), "must[1].nested.filter: unknown `x`"),
         (json!({"min_should": {"conditions": []}}), "min_should: expected `min_count`"),
         (nested, "filters nested more than 16 deep"),

@@ -299,11 +299,11 @@ fn filters_choose_what_is_found_counted_changed_and_deleted() {
     let points: Vec<Value> = (0..20)
         .map(|id| json!({"id": id, "vector": [id, 0], "payload": {
             "n": id, "even": id % 2 == 0, "tags": [format!("t{}", id % 3), "all"], "at": format!("2024-01-{:02}T00:00:00Z", id + 1),
-            "place": {"lon": id, "lat": 0}, "parts": [{"a": id % 4, "b": 1}, {"a": 9, "b": id % 5}],
+            "say": format!("Row number {id}"), "place": {"lon": id, "lat": 0}, "parts": [{"a": id % 4, "b": 1}, {"a": 9, "b": id % 5}],
         }}))
         .collect();
     client.ok("PUT", "/collections/c/points", json!({ "points": points }));
-    let expected: [(Value, Vec<u64>); 13] = [
+    let expected: [(Value, Vec<u64>); 19] = [
         (
             json!({"must": {"key": "even", "match": {"value": true}}, "must_not": [{"has_id": [0, 2, 4]}]}),
             vec![6, 8, 10, 12, 14, 16, 18],
@@ -333,6 +333,15 @@ fn filters_choose_what_is_found_counted_changed_and_deleted() {
             vec![18],
         ),
         (json!({"must": [{"is_null": {"key": "n"}}]}), vec![]),
+        (json!({"must": [{"key": "say", "match": {"text": "7 row"}}]}), vec![7]),
+        (json!({"must": [{"key": "say", "match": {"text_any": "3 5 number9"}}]}), vec![3, 5]),
+        (json!({"must": [{"key": "say", "match": {"phrase": "number 11"}}]}), vec![11]),
+        (json!({"must": [{"key": "say", "match": {"phrase": "11 number"}}]}), vec![]),
+        (
+            json!({"must": [{"key": "say", "match": {"prefix": "Row number 1"}}, {"has_vector": ""}], "must_not": {"key": "n", "range": {"gt": 11}}}),
+            vec![1, 10, 11],
+        ),
+        (json!({"must": [{"has_vector": "image"}]}), vec![]),
         (json!({}), (0..20).collect()),
     ];
     for (filter, expected) in &expected {

@@ -11,6 +11,7 @@ use crate::distance::fastscan::LANES;
 use crate::distance::simd::{Simd, Task};
 
 use super::super::frontier::Frontier;
+use super::super::gate::Open;
 use super::{Field, Limits, Stage, Walk};
 
 /// Nanoseconds per query, of everything in the caches.
@@ -62,7 +63,8 @@ impl Task for Probe<'_> {
             parts.walk_ns += timed(repeats, || whole(simd, field, limits, &trace.query, &mut walk));
             parts.query_ns += timed(repeats, || walk.set_query(simd, field));
             parts.entries_ns += timed(repeats, || {
-                field.entries.nearest(simd, &walk.table, field.units).for_each(|entry| _ = black_box(entry));
+                let (entries, _) = field.entries.nearest(simd, &walk.table, field.units, |_| true);
+                entries.for_each(|entry| _ = black_box(entry));
             });
             parts.bytes_ns += timed(repeats, || {
                 let nodes = trace.hops.iter().map(|hop| hop.0).chain(trace.scored.iter().copied());
@@ -124,8 +126,8 @@ fn timed(repeats: usize, mut work: impl FnMut()) -> f64 {
 fn whole<S: Simd>(simd: S, field: Field<'_>, limits: Limits, query: &[f32], walk: &mut Walk) {
     walk.query.clear();
     walk.query.extend_from_slice(query);
-    walk.start(simd, field, limits, None);
-    while !walk.turn(simd, field, limits, &|_| true, &[]) {}
+    walk.start(simd, field, limits, &Open, None);
+    while !walk.turn(simd, field, limits, &Open, &[]) {}
 }
 
 /// A whole walk, written down.
@@ -134,13 +136,13 @@ fn record<S: Simd>(simd: S, field: Field<'_>, limits: Limits, query: &[f32], wal
     let mut trace = Trace { query: query.to_vec(), hops: Vec::new(), scored: Vec::new() };
     walk.query.clear();
     walk.query.extend_from_slice(query);
-    walk.start(simd, field, limits, None);
+    walk.start(simd, field, limits, &Open, None);
     loop {
         let hop = if let Stage::Hop(node) = walk.stage { Some(node) } else { None };
         if let Stage::Enter | Stage::Score = walk.stage {
             trace.scored.extend_from_slice(&walk.pending);
         }
-        let over = walk.turn(simd, field, limits, &|_| true, &[]);
+        let over = walk.turn(simd, field, limits, &Open, &[]);
         if let Some(node) = hop {
             let row = field.row(node);
             trace.hops.push((node, walk.bytes.distance(simd, row.vector(), row.terms()), walk.bound));

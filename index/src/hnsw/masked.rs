@@ -1,0 +1,189 @@
+//! Searches among the rows of a mask: the way is chosen by [`Costs`], measured at the first of them.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use super::Hnsw;
+use crate::graph::copies::{Copies, spread};
+use crate::graph::masked::Within;
+use crate::graph::search::Field;
+use crate::ids::Slot;
+use crate::mask::Mask;
+use crate::params::{SearchParams, SearchStats};
+use crate::planner::{Costs, Explain, Plan};
+use crate::pool::Candidate;
+use crate::query::{Hit, SearchError};
+use crate::rows::VectorRef;
+use crate::scratch::Scratch;
+use crate::spec::Component;
+use crate::vectors::dense::{Dense, with_rows};
+
+/// What is found out about an index when it is first needed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// And of how many rows.
+    costs: OnceLock<(usize, Costs)>,
+    copies: OnceLock<Copies>,
+}
+
+impl Known {
+    /// Forgets what no longer holds of an index that has grown to `rows` rows; costs hold until there are twice as many.
+    pub(crate) fn grown(&mut self, rows: usize) {
+        self.copies = OnceLock::new();
+        if self.costs.get().is_some_and(|&(measured, _)| rows >= 2 * measured) {
+            self.costs = OnceLock::new();
+        }
+    }
+}
+
+/// Rows that match and are taken as places to begin at.
+const SEEDS: usize = 12;
+
+/// Rows that costs are measured with as queries.
+const PROBES: usize = 8;
+
+/// Rows that each probe compares.
+const PROBE_ROWS: usize = 256;
+
+/// Rows whose distances are computed before any is looked at.
+const BLOCK: usize = 256;
+
+impl Hnsw {
+    /// As [`search`](Hnsw::search) among the rows of `mask` alone: `k` of them unless it has fewer. `plan` is the way to go; of none, the
+    /// one that is expected to be the cheapest. A walk that costs more than the scan would, or finds too little, ends in the scan.
+    /// Panics unless `mask` is of as many rows as the index has.
+    pub fn search_masked(
+        &self,
+        query: VectorRef<'_>,
+        params: SearchParams,
+        mask: &Mask,
+        plan: Option<Plan>,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Explain, SearchError> {
+        assert_eq!(mask.rows(), self.len(), "a mask of this index");
+        hits.clear();
+        if params.k == 0 {
+            return Err(SearchError::ZeroK);
+        }
+        let (costs, matching) = (self.costs(), mask.len());
+        let k = params.k.min(matching);
+        let effort = self.width(params) as f32 / SearchParams::DEFAULT_EF as f32;
+        let plan = plan.unwrap_or_else(|| costs.plan(self.len(), matching, k, effort));
+        let expected = costs.expected(self.len(), matching, effort);
+        let budget = costs.hops_of_scan(matching);
+        let (stats, fell_back) = with_rows!(&self.vectors, rows => {
+            let params = SearchParams { k, ..params };
+            self.search_mask(rows, query, params, mask, (plan, budget), scratch)?
+        });
+        if matching > 0 {
+            hits.extend(scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
+        }
+        Ok(Explain {
+            plan,
+            matching,
+            rows: self.len(),
+            scan_us: expected.scan / 1e3,
+            walk_us: expected.walk / 1e3,
+            guided_us: expected.guided / 1e3,
+            distances: stats.distances,
+            hops: stats.hops,
+            fell_back,
+        })
+    }
+
+    /// Leaves the nearest in `scratch.accepted`; what it did, and whether it came to the scan after a walk.
+    fn search_mask<T: Component>(
+        &self,
+        rows: &Dense<T>,
+        query: VectorRef<'_>,
+        params: SearchParams,
+        mask: &Mask,
+        (plan, budget): (Plan, usize),
+        scratch: &mut Scratch,
+    ) -> Result<(SearchStats, bool), SearchError> {
+        let Scratch { query: buffer, walk, accepted, nodes, seeds, distances, slots } = scratch;
+        let field = Field { space: rows.view(), links: self.graph.links.view(), query: rows.encode(query, buffer)? };
+        walk.reset();
+        accepted.reset(params.k.max(1));
+        let ef = self.width(params);
+        let enough = match (plan, self.graph.entry) {
+            (Plan::Nothing, _) => return Ok((SearchStats::default(), false)),
+            (Plan::Scan, _) | (_, None) => false,
+            (Plan::Walk, Some(entry)) => {
+                let (from, mut met) = (walk.enter(field, entry, 0), 0);
+                walk.beam(field, from, ef, 0, |candidate| {
+                    for slot in field.links.with_twins(candidate.slot()).filter(|&slot| mask.contains(Slot(slot))) {
+                        met += 1;
+                        accepted.insert(candidate.at(slot));
+                    }
+                });
+                met >= ef.min(mask.len())
+            }
+            (Plan::Guided, Some(entry)) => {
+                let copies = self.known.copies.get_or_init(|| Copies::of(self.graph.links.twins.as_slice()));
+                let nodes = copies.nodes(mask, nodes);
+                spread(nodes, SEEDS, seeds);
+                let from = walk.enter(field, entry, 0);
+                let within = Within { nodes, seeds, budget: (budget * self.params.m0) as u64 };
+                let ended = walk.beam_within(field, from.slot(), ef, within);
+                for candidate in walk.pool.candidates() {
+                    for slot in field.links.with_twins(candidate.slot()).filter(|&slot| mask.contains(Slot(slot))) {
+                        accepted.insert(candidate.at(slot));
+                    }
+                }
+                ended && accepted.candidates().len() == params.k
+            }
+        };
+        let mut stats = walk.stats;
+        if !enough {
+            accepted.reset(params.k.max(1));
+            slots.clear();
+            slots.extend(mask.iter().map(|slot| slot.0));
+            distances.resize(BLOCK, 0.0);
+            for block in slots.chunks(BLOCK) {
+                let out = &mut distances[..block.len()];
+                field.space.gather(field.query, block, out);
+                for (&slot, &distance) in block.iter().zip(&*out) {
+                    if distance <= accepted.bound() {
+                        accepted.insert(Candidate::new(distance, slot));
+                    }
+                }
+            }
+            stats.distances += slots.len() as u64;
+        }
+        Ok((stats, !enough && plan != Plan::Scan))
+    }
+
+    /// What searches of this index cost here. Measured once, in a few milliseconds, and again whenever the rows have
+    /// doubled.
+    pub fn costs(&self) -> Costs {
+        self.known.costs.get_or_init(|| (self.len(), self.measure())).1
+    }
+
+    fn measure(&self) -> Costs {
+        let (mut scratch, mut hits, mut vector) = (Scratch::new(), Vec::new(), Vec::new());
+        let rows = self.len();
+        let mut sample = Mask::none(rows);
+        (0..PROBE_ROWS.min(rows)).for_each(|at| sample.insert(Slot((at * rows / PROBE_ROWS.min(rows)) as u32)));
+        // The least of several: what disturbs a measurement only adds to it.
+        let (mut row_ns, mut hop_ns, mut hops) = (f32::INFINITY, f32::INFINITY, 0);
+        for probe in 0..PROBES.min(rows) {
+            self.vector(Slot((probe * rows / PROBES.min(rows)) as u32), &mut vector);
+            let query = VectorRef::from(vector.as_slice());
+            let start = Instant::now();
+            let Ok(stats) = self.search(query, SearchParams::default(), &mut scratch, &mut hits) else { continue };
+            hop_ns = hop_ns.min(start.elapsed().as_nanos() as f32 / stats.hops.max(1) as f32);
+            hops += stats.hops;
+            let start = Instant::now();
+            let scan = with_rows!(&self.vectors, rows => {
+                self.search_mask(rows, query, SearchParams::default(), &sample, (Plan::Scan, 0), &mut scratch)
+            });
+            if scan.is_ok() {
+                row_ns = row_ns.min(start.elapsed().as_nanos() as f32 / sample.len() as f32);
+            }
+        }
+        let hops = (hops as f32 / PROBES.min(rows).max(1) as f32).max(1.0);
+        Costs { row_ns: row_ns.min(1e6), hop_ns: hop_ns.min(1e6), hops }
+    }
+}

@@ -1,0 +1,49 @@
+//! How a filtered search goes about it, and what came of it.
+//!
+//! Once the rows that match are known there are three ways to the nearest of them. A *scan* compares each: exact, and cheap where few
+//! match. A *walk* goes through the graph as if there were no filter and keeps what matches: good where most match. A *guided* walk stays
+//! among the rows that match (see `qgraph/gate.rs` and `graph/search.rs`): for what lies between, and where what matches lies elsewhere
+//! than the query. Which is cheapest follows from costs measured on the index itself ([`Costs`]). A walk that exceeds what the scan would
+//! have cost, or finds fewer than `k` rows, ends in the scan: `k` rows are found wherever `k` match, and no search costs more than about
+//! two scans.
+
+mod cost;
+
+pub use cost::Costs;
+
+/// A way to the nearest rows that match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    /// No row matches.
+    Nothing,
+    /// Compare every row that matches.
+    Scan,
+    /// Walk through all rows, keep those that match.
+    Walk,
+    /// Walk among the rows that match.
+    Guided,
+}
+
+/// What a filtered search did, and why.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Explain {
+    /// The way that was chosen.
+    pub plan: Plan,
+    /// Rows that match.
+    pub matching: usize,
+    /// Rows there are.
+    pub rows: usize,
+    /// What a scan was expected to take, in microseconds.
+    pub scan_us: f32,
+    /// What a walk was expected to take.
+    pub walk_us: f32,
+    /// What a guided walk was expected to take; infinite (`null` in JSON) where too few rows match for one.
+    pub guided_us: f32,
+    /// Distances computed, estimates not counted.
+    pub distances: u64,
+    /// Nodes expanded.
+    pub hops: u64,
+    /// Whether the walk was given up for a scan.
+    pub fell_back: bool,
+}
