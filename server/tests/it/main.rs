@@ -2,6 +2,8 @@
 
 mod client;
 mod kill;
+mod ledger;
+mod power;
 mod process;
 mod program;
 mod python;
