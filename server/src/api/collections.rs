@@ -64,7 +64,8 @@ pub(super) async fn info(State(store): State<Arc<Store>>, Path(name): Path<Strin
     .await
 }
 
-fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
+/// What a request to make a collection asks for.
+pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
     let copies = [
         ("shard_number", request.shard_number),
         ("replication_factor", request.replication_factor),

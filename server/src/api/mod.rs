@@ -26,6 +26,7 @@ mod select;
 mod service;
 
 pub use body::MAX_BODY_BYTES;
+pub(crate) use collections::schema;
 pub use error::ApiError;
 pub use inference::MODEL;
 
