@@ -57,6 +57,11 @@ pub fn read(path: &Path) -> Result<Contents, FormatError> {
     Ok(Contents { metric, train: part("train")?.into_vectors(path)?, test: part("test")?.into_vectors(path)?, truth })
 }
 
+/// Reads the data set `name` alone, of any file.
+pub fn read_one(path: &Path, name: &str) -> Result<Table, FormatError> {
+    table(path, &open(path)?, name)
+}
+
 fn open(path: &Path) -> Result<File, FormatError> {
     fs::metadata(path).map_err(|error| FormatError::io(path, "open", error))?;
     File::open_streaming(path).map_err(|error| unreadable(path, "file", error))

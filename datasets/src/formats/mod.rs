@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 use crate::matrix::Matrix;
 
-pub(crate) use output::{make_folder, write_whole};
+pub(crate) use output::make_folder;
+pub use output::write_whole;
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,9 +7,9 @@ use std::path::Path;
 use super::FormatError;
 
 /// Calls `write` on a temporary file beside `path`, and renames that to `path` once it is whole and on disk.
-pub(crate) fn write_whole(
+pub fn write_whole(
     path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> Result<(), FormatError> {
     let fault = |action| move |error| FormatError::io(path, action, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -14,6 +14,8 @@ use crate::ids::{IdBytes, PointId, Slot};
 pub enum Change {
     /// Store these points, in place of those that have their ids. Of points with the same id the last one wins.
     Upsert(Vec<Point>),
+    /// Store these points; those that exist only if they match the filter as they are.
+    UpsertMatching(Vec<Point>, Filter),
     /// Remove the points of these ids, where they exist.
     Delete(Vec<PointId>),
     /// Remove the points that match.
@@ -136,7 +138,10 @@ impl Change {
     pub(super) fn size(&self) -> usize {
         const ID: usize = size_of::<IdBytes>();
         match self {
-            Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _) => {
+            Change::Upsert(points)
+            | Change::UpsertMatching(points, _)
+            | Change::Insert(points)
+            | Change::Update(points, _) => {
                 let size = |point: &Point| ID + 4 + point.vector.len() * 4 + size_of_object(&point.payload);
                 points.iter().map(size).sum()
             }
@@ -150,10 +155,14 @@ impl Change {
     pub(super) fn resolve(self, collection: &Collection, rows: &mut usize) -> Result<Record, WriteError> {
         match self {
             Change::Upsert(points) => store(collection, rows, points, |_| true),
-            Change::Insert(points) => store(collection, rows, points, |id| collection.get(id).is_none()),
-            Change::Update(points, filter) => store(collection, rows, points, |id| {
-                let matches = |point: PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(id, point.payload()));
-                collection.get(id).is_some_and(matches)
+            Change::UpsertMatching(points, filter) => store(collection, rows, points, |held| {
+                held.is_none_or(|point| filter.matches(point.id(), point.payload()))
+            }),
+            Change::Insert(points) => store(collection, rows, points, |held| held.is_none()),
+            Change::Update(points, filter) => store(collection, rows, points, |held| {
+                held.is_some_and(|point| {
+                    filter.as_ref().is_none_or(|filter| filter.matches(point.id(), point.payload()))
+                })
             }),
             Change::Delete(ids) => Ok(Record::Delete(ids)),
             Change::DeleteMatching(filter) => Ok(Record::Delete(matching(collection, &filter))),
@@ -167,15 +176,15 @@ fn matching(collection: &Collection, filter: &Filter) -> Vec<PointId> {
     collection.matching(PointId::FIRST, filter).map(|point| point.id()).collect()
 }
 
-/// Stores those of `points` whose ids are `wanted`.
+/// Stores those of `points` that are `wanted`, given what is stored under their ids.
 fn store(
     collection: &Collection,
     rows: &mut usize,
     points: Vec<Point>,
-    wanted: impl Fn(PointId) -> bool,
+    wanted: impl Fn(Option<PointView<'_>>) -> bool,
 ) -> Result<Record, WriteError> {
     let mut points = collection.schema.checked(points)?;
-    points.retain(|point| wanted(point.id));
+    points.retain(|point| wanted(collection.get(point.id)));
     let found = *rows + points.len();
     if found > Slot::MAX_ROWS {
         return Err(UpsertError::TooMany { found }.into());

@@ -22,12 +22,16 @@ use crate::store::{CollectionName, Store};
 const VECTORS: &str = "vectors";
 
 pub(super) async fn list(State(store): State<Arc<Store>>) -> Answer<CollectionList> {
-    let names = store.names().into_iter();
-    Answer(CollectionList { collections: names.map(|name| CollectionDescription { name: name.to_string() }).collect() })
+    let names = store.names().into_iter().map(|name| (name, None));
+    let damaged = store.damaged().into_iter().map(|(name, why)| (name, Some(why)));
+    let mut all: Vec<_> = names.chain(damaged).collect();
+    all.sort();
+    let describe = |(name, error): (CollectionName, _)| CollectionDescription { name: name.to_string(), error };
+    Answer(CollectionList { collections: all.into_iter().map(describe).collect() })
 }
 
 pub(super) async fn exists(State(store): State<Arc<Store>>, Path(name): Path<String>) -> Answer<Exists> {
-    Answer(Exists { exists: store.get(&name).is_some() })
+    Answer(Exists { exists: store.get(&name).is_some() || store.damage(&name).is_some() })
 }
 
 pub(super) async fn create(
@@ -60,7 +64,8 @@ pub(super) async fn info(State(store): State<Arc<Store>>, Path(name): Path<Strin
     .await
 }
 
-fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
+/// What a request to make a collection asks for.
+pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
     let copies = [
         ("shard_number", request.shard_number),
         ("replication_factor", request.replication_factor),

@@ -73,6 +73,9 @@ pub enum ApiError {
     /// The collection can only be read.
     #[error("Service unavailable: the collection is {0}")]
     ReadOnly(String),
+    /// The collection cannot be opened.
+    #[error("Service unavailable: {0}")]
+    Damaged(String),
     /// It is our fault.
     #[error("Service internal error: {0}")]
     Internal(String),
@@ -91,7 +94,7 @@ impl ApiError {
             ApiError::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
-            ApiError::ReadOnly(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::ReadOnly(_) | ApiError::Damaged(_) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -26,6 +26,7 @@ mod select;
 mod service;
 
 pub use body::MAX_BODY_BYTES;
+pub(crate) use collections::schema;
 pub use error::ApiError;
 pub use inference::MODEL;
 
@@ -76,7 +77,11 @@ async fn blocking<T: Send + 'static>(
 
 /// The collection `name`.
 fn find(store: &Store, name: String) -> Result<Shared, ApiError> {
-    store.get(&name).ok_or(ApiError::NoCollection(name))
+    match (store.get(&name), store.damage(&name)) {
+        (Some(collection), _) => Ok(collection),
+        (None, Some(why)) => Err(ApiError::Damaged(why)),
+        (None, None) => Err(ApiError::NoCollection(name)),
+    }
 }
 
 /// Reads the collection `name`.

@@ -25,18 +25,20 @@ pub(super) const DEFAULT_LIMIT: usize = 10;
 pub(super) async fn upsert(
     State(store): State<Arc<Store>>,
     Path(name): Path<String>,
-    Body(request): Body<Upsert>,
+    Body(mut request): Body<Upsert>,
 ) -> ApiResult<UpdateResult> {
     let mode = request.update_mode.unwrap_or(UpdateMode::Upsert);
+    let filter = request.update_filter.take().map(|FilterIn(filter)| filter);
     let Columns { ids, vectors, payloads } = columns(request)?;
     let vectors = inference::vectors(vectors).await?;
     let points = ids.into_iter().zip(vectors).zip(payloads);
     let points = points.map(|((id, vector), payload)| Point { id, vector, payload: payload.unwrap_or_default() });
     let points = points.collect();
-    let wanted = match mode {
-        UpdateMode::Upsert => Change::Upsert(points),
-        UpdateMode::InsertOnly => Change::Insert(points),
-        UpdateMode::UpdateOnly => Change::Update(points, None),
+    let wanted = match (mode, filter) {
+        (UpdateMode::Upsert, None) => Change::Upsert(points),
+        (UpdateMode::Upsert, Some(filter)) => Change::UpsertMatching(points, filter),
+        (UpdateMode::InsertOnly, _) => Change::Insert(points),
+        (UpdateMode::UpdateOnly, filter) => Change::Update(points, filter),
     };
     change(store, name, wanted).await.map(completed)
 }

@@ -1,9 +1,15 @@
 //! What the server says of itself.
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Serialize;
 
+use super::blocking;
 use crate::dto::QDRANT_VERSION;
+use crate::store::Store;
 
 /// `GET /`: clients read `version` to learn which API is spoken; ours stands beside it.
 #[derive(Serialize)]
@@ -22,6 +28,11 @@ pub(super) async fn healthy() -> &'static str {
     "healthz check passed"
 }
 
-pub(super) async fn ready() -> &'static str {
-    "all shards are ready"
+/// 200 if every collection can be read and changed; else 503, with those that cannot and why, a line each.
+pub(super) async fn ready(State(store): State<Arc<Store>>) -> (StatusCode, String) {
+    let unready = blocking(move || Ok(store.unready())).await.unwrap_or_else(|error| vec![error.to_string()]);
+    match unready.is_empty() {
+        true => (StatusCode::OK, "all shards are ready".into()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, unready.join("\n")),
+    }
 }

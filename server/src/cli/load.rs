@@ -1,14 +1,14 @@
 //! `vicino load`: a data set into a running server, over HTTP.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use vicino_datasets::Dataset;
 
 use super::recall::{self, K, Recall};
+use super::remote::{DEFAULT_URL, Remote};
 use super::{open_dataset, rows, vector_params};
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct Load {
     #[arg(value_name = "NAME|PATH")]
     dataset: String,
     /// The server
-    #[arg(long, default_value = "http://127.0.0.1:6333")]
+    #[arg(long, default_value = DEFAULT_URL)]
     url: String,
     /// The collection, made if missing; by default it has the data set's name
     #[arg(long, value_name = "NAME")]
@@ -33,12 +33,6 @@ pub(super) struct Load {
     /// Afterwards ask for the neighbours of every test vector and print the recall
     #[arg(long)]
     check_recall: bool,
-}
-
-/// What stands in an answer, as far as it is read.
-#[derive(Deserialize)]
-struct Answer<T> {
-    result: T,
 }
 
 #[derive(Deserialize)]
@@ -77,8 +71,10 @@ impl Load {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let mut dataset = open_dataset(&self.dataset)?;
         let name = self.collection.clone().unwrap_or_else(|| dataset.name.clone());
-        let server = Server::new(&self.url, &name);
-        server.create(&dataset)?;
+        let server = Remote::new(&self.url, &name);
+        if !server.exists()? {
+            server.create(&vector_params(&dataset)?)?;
+        }
         self.upload(&server, &dataset)?;
         if self.check_recall {
             self.check_recall(&server, &mut dataset)?;
@@ -86,7 +82,7 @@ impl Load {
         Ok(())
     }
 
-    fn upload(&self, server: &Server, dataset: &Dataset) -> anyhow::Result<()> {
+    fn upload(&self, server: &Remote, dataset: &Dataset) -> anyhow::Result<()> {
         let vectors = rows(&dataset.train);
         let bar = progress("uploading", vectors.len());
         let ids: Vec<u64> = (0..vectors.len() as u64).collect();
@@ -97,11 +93,11 @@ impl Load {
             bar.inc(vectors.len() as u64);
         }
         bar.finish_and_clear();
-        println!("{} points in {}", vectors.len(), server.collection);
+        println!("{} points in {}", vectors.len(), server.address());
         Ok(())
     }
 
-    fn check_recall(&self, server: &Server, dataset: &mut Dataset) -> anyhow::Result<()> {
+    fn check_recall(&self, server: &Remote, dataset: &mut Dataset) -> anyhow::Result<()> {
         let truth = recall::truth(dataset)?;
         let queries = rows(&dataset.test);
         let bar = progress("asking", queries.len());
@@ -126,54 +122,4 @@ impl Load {
 fn progress(what: &'static str, of: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {per_sec} {eta}").expect("a valid template");
     ProgressBar::new(of as u64).with_style(style).with_message(what)
-}
-
-/// What stays as it is in the path of a URL.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// One collection of a running server.
-struct Server {
-    agent: ureq::Agent,
-    collection: String,
-}
-
-impl Server {
-    fn new(url: &str, collection: &str) -> Self {
-        let name = utf8_percent_encode(collection, ENCODED);
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        Server { agent, collection: format!("{}/collections/{name}", url.trim_end_matches('/')) }
-    }
-
-    /// Makes the collection for vectors like those of `dataset`, unless it exists.
-    fn create(&self, dataset: &Dataset) -> anyhow::Result<()> {
-        let exists: Value = self.answer(self.agent.get(format!("{}/exists", self.collection)).call())?;
-        if exists["exists"] != true {
-            let _: bool = self.send("PUT", "", &json!({ "vectors": vector_params(dataset)? }))?;
-        }
-        Ok(())
-    }
-
-    fn send<T: for<'de> Deserialize<'de>>(&self, method: &str, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        let url = format!("{}{path}", self.collection);
-        let request = if method == "PUT" { self.agent.put(url) } else { self.agent.post(url) };
-        self.answer(request.send_json(body))
-    }
-
-    fn answer<T: for<'de> Deserialize<'de>>(
-        &self,
-        sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> anyhow::Result<T> {
-        let mut response =
-            sent.with_context(|| format!("{}: no answer; is `vicino serve` running?", self.collection))?;
-        let status = response.status();
-        let text = response.body_mut().with_config().limit(u64::MAX).read_to_string()?;
-        if !status.is_success() {
-            let problem: Option<Value> = serde_json::from_str(&text).ok();
-            let problem = problem.as_ref().and_then(|body| body["status"]["error"].as_str()).unwrap_or(&text);
-            bail!("{} answered {status}: {problem}", self.collection);
-        }
-        let answer: Answer<T> =
-            serde_json::from_str(&text).with_context(|| format!("an answer of {}", self.collection))?;
-        Ok(answer.result)
-    }
 }

@@ -12,10 +12,14 @@ use crate::dto::Distance;
 
 mod demo;
 mod embed;
+mod export;
+mod import;
 mod inspect;
 mod load;
 mod picture;
+mod place;
 mod recall;
+mod remote;
 mod serve;
 
 /// The environment variable that says how much is logged.
@@ -33,6 +37,8 @@ Examples:
   vicino demo                                  from texts to answers, then serve them
   vicino serve --data ./data                   serve, and keep every change before it is answered
   vicino load fashion-mnist-784-euclidean      upload a data set to a running server
+  vicino import points.jsonl -c points         store a file's points: .jsonl, .npy, .fvecs, .hdf5, …
+  vicino export points.jsonl -c points         and write them to one
   echo 'a cat on a mat' | vicino embed encode  text to a vector, with the encoder that comes with the program
 
 Environment:
@@ -46,6 +52,10 @@ enum Command {
     Demo(demo::Demo),
     /// Upload a data set to a running server
     Load(load::Load),
+    /// Store the points of a file in a collection
+    Import(import::Import),
+    /// Write the points of a collection to a file
+    Export(export::Export),
     /// Say what a data folder holds
     Info(inspect::Info),
     /// Prove that a data folder is sound
@@ -63,6 +73,8 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Load(command) => command.run(),
+        Command::Import(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Salvage(command) => command.run(),

@@ -71,6 +71,9 @@ impl Serve {
 
 /// Says what was found in the logs.
 fn report(store: &Store) {
+    for (_, why) in store.damaged() {
+        tracing::error!("{why}; the other collections are served, and `vicino salvage` saves what is whole");
+    }
     for name in store.names() {
         let recovery = store.get(name.as_str()).and_then(|collection| collection.recovery()).unwrap_or_default();
         let Recovery { groups, changes, torn_bytes } = recovery;

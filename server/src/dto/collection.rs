@@ -201,6 +201,9 @@ pub struct CollectionList {
 pub struct CollectionDescription {
     /// Its name.
     pub name: String,
+    /// Why it cannot be opened, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// `GET /collections/{name}`.

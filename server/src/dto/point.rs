@@ -22,9 +22,9 @@ pub struct Upsert {
     /// Not served yet.
     #[serde(default)]
     pub shard_key: Unserved,
-    /// Not served yet.
+    /// Points that exist are replaced only if they match, as they are.
     #[serde(default)]
-    pub update_filter: Unserved,
+    pub update_filter: Option<FilterIn>,
 }
 
 /// One point to store.

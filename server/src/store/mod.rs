@@ -29,6 +29,8 @@ pub type Shared = Arc<SharedCollection>;
 #[derive(Debug, Default)]
 pub struct Store {
     collections: RwLock<BTreeMap<CollectionName, Shared>>,
+    /// Those that are in the folder and cannot be opened, and why; no collection above has their name.
+    damaged: RwLock<BTreeMap<CollectionName, String>>,
     folder: Option<Folder>,
 }
 
@@ -57,7 +59,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A collection's files cannot be read.
-    #[error("collection `{name}` cannot be opened; to start without it, move its folder away: {source}")]
+    #[error("collection `{name}` cannot be opened: {source}")]
     Open {
         /// Its name.
         name: CollectionName,
@@ -88,7 +90,8 @@ impl Store {
         Self::default()
     }
 
-    /// The store in folder `dir`, which is made if missing, with every collection in it. One that is damaged is an error.
+    /// The store in folder `dir`, which is made if missing, with every collection in it. One that cannot be opened does not keep the
+    /// others from it: it is among the [`damaged`](Store::damaged).
     pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
         Self::open_in(Arc::new(RealFs), dir, options)
     }
@@ -96,12 +99,36 @@ impl Store {
     /// As [`open`](Store::open), in any file system.
     pub fn open_in(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, StoreError> {
         let folder = Folder::open(vfs, dir, options)?;
-        let mut collections = BTreeMap::new();
+        let (mut collections, mut damaged) = (BTreeMap::new(), BTreeMap::new());
         for name in folder.names()? {
-            let collection = folder.open_collection(&name)?;
-            collections.insert(name, Arc::new(collection));
+            match folder.open_collection(&name) {
+                Ok(collection) => drop(collections.insert(name, Arc::new(collection))),
+                Err(error) => drop(damaged.insert(name, error.to_string())),
+            }
         }
-        Ok(Store { collections: RwLock::new(collections), folder: Some(folder) })
+        Ok(Store { collections: RwLock::new(collections), damaged: RwLock::new(damaged), folder: Some(folder) })
+    }
+
+    /// The collections that cannot be opened, in order of names, and why.
+    pub fn damaged(&self) -> Vec<(CollectionName, String)> {
+        self.damaged.read().iter().map(|(name, why)| (name.clone(), why.clone())).collect()
+    }
+
+    /// Why the collection of this name cannot be opened, if there is one that cannot.
+    pub fn damage(&self, name: &str) -> Option<String> {
+        let name = CollectionName::new(name).ok()?;
+        self.damaged.read().get(&name).cloned()
+    }
+
+    /// What keeps collections from being read and changed, in words; empty if nothing does.
+    pub fn unready(&self) -> Vec<String> {
+        let collections = self.collections.read().clone();
+        let read_only = collections.iter().filter_map(|(name, collection)| {
+            collection
+                .read_only()
+                .map(|why| format!("collection `{name}` is read-only until it is opened again: {why}"))
+        });
+        self.damaged.read().values().cloned().chain(read_only).collect()
     }
 
     /// The names of all collections, in order.
@@ -119,7 +146,7 @@ impl Store {
     /// folder.
     pub fn create(&self, name: CollectionName, schema: Schema) -> Result<bool, StoreError> {
         let mut collections = self.collections.write();
-        if collections.contains_key(&name) {
+        if collections.contains_key(&name) || self.damaged.read().contains_key(&name) {
             return Ok(false);
         }
         let collection = match &self.folder {
@@ -138,17 +165,19 @@ impl Store {
         self.collections.write().insert(name, Arc::new(SharedCollection::in_memory(collection)));
     }
 
-    /// Removes the collection of this name, files included; false if there is none.
+    /// Removes the collection of this name, files included and damaged or not; false if there is none.
     pub fn remove(&self, name: &str) -> Result<bool, StoreError> {
         let Ok(name) = CollectionName::new(name) else { return Ok(false) };
         let mut collections = self.collections.write();
-        if !collections.contains_key(&name) {
+        let mut damaged = self.damaged.write();
+        if !collections.contains_key(&name) && !damaged.contains_key(&name) {
             return Ok(false);
         }
         if let Some(folder) = &self.folder {
             folder.remove(&name)?;
         }
         collections.remove(&name);
+        damaged.remove(&name);
         Ok(true)
     }
 

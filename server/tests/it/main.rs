@@ -1,7 +1,10 @@
 //! The server from outside: its routes in-process, the real program over TCP, and the published Python client.
 
 mod client;
+mod files;
 mod kill;
+mod ledger;
+mod power;
 mod process;
 mod program;
 mod python;

@@ -70,9 +70,7 @@ fn a_damaged_collection_is_refused_by_name() {
     let points = dir.path().join("collections/hurt/points-1.jsonl");
     let text = fs::read_to_string(&points).unwrap();
     fs::write(&points, text.replace("{\"a\":1}", "{\"a\":2}")).unwrap();
-    let refused = vicino(&["serve", "--port", "0", "--data", data]);
-    let words = stderr(&refused);
-    assert!(!refused.status.success() && words.contains("collection `hurt`") && words.contains("checksum"), "{words}");
+    serves_the_others(data);
     let verified = vicino(&["verify", data]);
     let found = String::from_utf8_lossy(&verified.stdout).into_owned();
     assert!(
@@ -98,6 +96,27 @@ fn a_damaged_collection_is_refused_by_name() {
     fs::create_dir(dir.path().join("collections/not a name")).unwrap();
     let words = stderr(&vicino(&["serve", "--port", "0", "--data", data]));
     assert!(words.contains("not a collection's folder"), "{words}");
+}
+
+/// A server over `data`, where `hurt` is damaged, answers for the others and says what is wrong with that one.
+fn serves_the_others(data: &str) {
+    let program = Program::start(&["--data", data]);
+    assert_eq!(program.call("PUT", "/collections/whole", &json!({"vectors": {"size": 2, "distance": "Dot"}})).0, 200);
+    let point = json!({"points": [{"id": 1, "vector": [1, 2]}]});
+    assert_eq!(program.call("PUT", "/collections/whole/points", &point).0, 200);
+    let named = |words: &str| words.contains("collection `hurt` cannot be opened") && words.contains("checksum");
+    let list = program.call("GET", "/collections", &Value::Null).1["result"]["collections"].take();
+    assert!(named(list[0]["error"].as_str().unwrap()) && list[1] == json!({"name": "whole"}), "{list}");
+    let ready = program.send("GET /readyz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    assert!(ready.starts_with("HTTP/1.1 503") && named(&ready), "{ready}");
+    for (method, path) in [("GET", ""), ("POST", "/points/count"), ("PUT", "/points")] {
+        let body = if method == "PUT" { point.clone() } else { json!({}) };
+        let (status, answer) = program.call(method, &format!("/collections/hurt{path}"), &body);
+        assert!(status == 503 && named(answer["status"]["error"].as_str().unwrap()), "{answer}");
+    }
+    assert_eq!(program.call("PUT", "/collections/hurt", &json!({"vectors": {"size": 2, "distance": "Dot"}})).0, 409);
+    assert_eq!(program.call("DELETE", "/collections/whole", &Value::Null).1["result"], true);
+    assert!(program.stop().success());
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn open(fs: &SimFs) -> Store {
 }
 
 fn names(store: &Store) -> BTreeSet<String> {
+    assert_eq!(store.damaged(), []);
     store.names().iter().map(ToString::to_string).collect()
 }
 

@@ -379,6 +379,19 @@ fn filters_choose_what_is_found_counted_changed_and_deleted() {
     // Both as near; 60 was stored before 2 was replaced.
     assert_eq!(ids(&found), [60, 2]);
     assert_eq!(client.ok("POST", "/collections/c/points/count", json!({})), json!({"count": 6}));
+
+    // Of points that exist only those that match are replaced: 3 does, 4 does not, 80 is new.
+    let point = |id: u64| json!({"id": id, "vector": [90, 0], "payload": {"n": 3}});
+    let is_3 = json!({"must": [{"key": "n", "match": {"value": 3}}]});
+    for (mode, stored) in [("update_only", vec![3]), ("insert_only", vec![3, 80]), ("upsert", vec![3, 80])] {
+        let points = json!([point(3), point(4), point(80)]);
+        let request = json!({"points": points, "update_mode": mode, "update_filter": is_3});
+        client.ok("PUT", "/collections/c/points", request);
+        let near = json!({"query": [90, 0], "limit": 9, "score_threshold": 0.5});
+        let mut found = ids(&query(&client, near));
+        found.sort_unstable();
+        assert_eq!(found, stored, "{mode}");
+    }
 }
 
 #[test]

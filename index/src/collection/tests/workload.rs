@@ -76,7 +76,11 @@ pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
         6 => Change::Insert(some_points(random)),
         7 => {
             let points = some_points(random);
-            Change::Update(points, (random.below(2) == 0).then(|| below(random.below(100))))
+            match random.below(3) {
+                0 => Change::Update(points, None),
+                1 => Change::Update(points, Some(below(random.below(100)))),
+                _ => Change::UpsertMatching(points, below(random.below(100))),
+            }
         }
         8 => Change::Delete(some_ids(random, 4)),
         9 if random.below(2) == 0 => Change::DeleteMatching(below(random.below(20))),
@@ -129,6 +133,9 @@ pub(super) fn apply(state: &mut State, change: &Change, version: u64) {
     };
     match change {
         Change::Upsert(points) => store(points, &|_| true),
+        Change::UpsertMatching(points, filter) => {
+            store(points, &|held| held.is_none_or(|(_, _, payload)| is_below(filter, payload)));
+        }
         Change::Insert(points) => store(points, &|held| held.is_none()),
         Change::Update(points, None) => store(points, &|held| held.is_some()),
         Change::Update(points, Some(filter)) => {
