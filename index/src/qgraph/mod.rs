@@ -120,6 +120,8 @@ struct Ranking {
     distances: Vec<f32>,
     query: Vec<Line>,
     hits: Vec<Hit>,
+    /// Rows that a scan could not rule out.
+    near: Vec<(f32, u32)>,
 }
 
 impl QuantizedScratch {
@@ -367,7 +369,7 @@ impl QuantizedGraph {
     /// Scores the hits from full vectors, where bytes are not exact, and keeps the `k` nearest.
     #[inline(always)]
     fn rescore(&self, query: &[f32], k: usize, ranking: &mut Ranking) {
-        let Ranking { slots, distances, query: buffer, hits } = ranking;
+        let Ranking { slots, distances, query: buffer, hits, .. } = ranking;
         slots.clear();
         slots.extend(hits.iter().map(|hit| hit.slot.0));
         distances.resize(slots.len(), 0.0);
@@ -392,10 +394,10 @@ impl QuantizedGraph {
         hits.truncate(k);
     }
 
-    /// Compares every row that is accepted.
+    /// Compares every row that is accepted: by bytes, and those that rounding may have put behind the `k` nearest by full vectors.
     #[cold]
     fn scan(&self, walk: &mut Walk, run: &Run<'_>, ranking: &mut Ranking) {
-        let Limits { results: k, keep, .. } = run.limits;
+        let k = run.limits.results;
         ranking.slots.clear();
         match run.mask {
             Some(mask) => ranking.slots.extend(mask.iter().map(|slot| slot.0)),
@@ -404,7 +406,7 @@ impl QuantizedGraph {
         walk.counts.distances += ranking.slots.len() as u64;
         let Walk { query, bytes, found, .. } = walk;
         bytes.set(query, self.scale, self.spec.metric());
-        dispatch(isa(), Scan { graph: self, bytes, slots: &ranking.slots, keep, found });
+        dispatch(isa(), Scan { graph: self, bytes, slots: &ranking.slots, k, found, near: &mut ranking.near });
         ranking.hits.clear();
         ranking.hits.extend(found.iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
         self.rescore(&walk.query, k, ranking);
@@ -508,8 +510,9 @@ struct Scan<'a> {
     graph: &'a QuantizedGraph,
     bytes: &'a ByteQuery,
     slots: &'a [u32],
-    keep: usize,
+    k: usize,
     found: &'a mut Vec<(f32, u32)>,
+    near: &'a mut Vec<(f32, u32)>,
 }
 
 /// Rows asked for ahead of the one that is compared.
@@ -520,24 +523,34 @@ impl Task for Scan<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Scan { graph, bytes, slots, keep, found } = self;
+        let Scan { graph, bytes, slots, k, found, near } = self;
         found.clear();
-        let mut bound = f32::INFINITY;
+        near.clear();
+        let margin = |row: Row<'_>| if graph.full.is_some() { bytes.margin(row.terms()) } else { 0.0 };
+        let mut reach = f32::INFINITY;
         for (at, &slot) in slots.iter().enumerate() {
             if let Some(&ahead) = slots.get(at + AHEAD) {
                 walk::fetch(graph.row(ahead).front());
             }
             let row = graph.row(slot);
             let distance = bytes.distance(simd, row.vector(), row.terms());
-            if distance < bound || found.len() < keep {
-                if found.len() == keep {
-                    found.pop();
-                }
+            if distance > reach {
+                continue;
+            }
+            near.push((distance, slot));
+            if found.len() < k || distance < found[k - 1].0 {
+                found.truncate(k - 1);
                 // Rows come in order: of equal ones the first stays before.
                 let place = found.partition_point(|kept| kept.0 <= distance);
                 found.insert(place, (distance, slot));
-                bound = if found.len() == keep { found[keep - 1].0 } else { f32::INFINITY };
+                if let Some(&(farthest, slot)) = found.get(k - 1) {
+                    reach = farthest + margin(graph.row(slot));
+                }
             }
+        }
+        if graph.full.is_some() {
+            found.clear();
+            found.extend(near.iter().filter(|row| row.0 <= reach));
         }
     }
 }

@@ -113,8 +113,10 @@ pub(crate) struct ByteQuery {
     add: f32,
     weight: f32,
     step: f32,
-    /// What a unit of coordinate error is worth in distance.
-    reach: f32,
+    /// What a product counts in a distance: 2 in a squared one, else 1.
+    unit: f32,
+    /// `‖q‖²`.
+    square: f32,
 }
 
 /// Standard deviations that two distances may err by, for the farther to be taken for the nearer.
@@ -138,13 +140,16 @@ impl ByteQuery {
         self.bias = scale.zero() as i32 * self.bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
         let unit = if metric == Metric::L2 { 2.0 } else { 1.0 };
         self.add = if metric == Metric::L2 { square } else { 0.0 };
-        (self.weight, self.step, self.reach) = (unit * step, step, unit * square.sqrt());
+        (self.weight, self.step, self.unit, self.square) = (unit * step, step, unit, square);
     }
 
-    /// By how much more than that of a row of such terms the distance of another, computed from bytes, must be to be surely more:
-    /// rounding errs by step/√12 in each coordinate of row and query, and the row is about as long as the query.
+    /// By how much more than that of a row of such terms, in steps of its own, the distance of another, computed from bytes, must be to
+    /// be surely more: rounding errs by step/√12 in each coordinate of row and query, and counts by the length of the other.
     pub(crate) fn margin(&self, terms: Terms) -> f32 {
-        DEVIATIONS * self.reach * ((terms.step * terms.step + self.step * self.step) / 12.0).sqrt()
+        // The constant of a row is its squared length in a squared distance; otherwise its length is one.
+        let row = if self.unit == 2.0 { terms.add.max(0.0) } else { 1.0 };
+        let variance = (terms.step * terms.step * self.square + self.step * self.step * row) / 12.0;
+        DEVIATIONS * self.unit * variance.sqrt()
     }
 
     /// The distance to a row.

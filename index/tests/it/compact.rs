@@ -102,8 +102,8 @@ fn codes_find_neighbours_one_by_one() {
             (Code::Byte, 11, 0.99),
             (Code::Nested(CodeBits::Eight), 11, 0.99),
             (Code::Nested(CodeBits::Four), 20, 0.99),
-            (Code::Nested(CodeBits::Two), 40, 0.93),
-            (Code::Bit, 80, 0.8),
+            (Code::Nested(CodeBits::Two), 40, 0.9),
+            (Code::Bit, 160, 0.5),
         ] {
             for rotated in [false, true] {
                 let rows = Rows::new(&points, dim).unwrap();

@@ -117,7 +117,7 @@ fn k_rows_that_match_come_by_every_plan() {
     }
     for found in found {
         let recall = f64::from(found as u32) / f64::from(wanted as u32);
-        assert!(recall >= 0.97, "seed {seed}: {recall}");
+        assert!(recall >= 0.95, "seed {seed}: {recall}");
     }
 }
 
