@@ -21,15 +21,15 @@ pub(crate) struct Expected {
     pub(crate) guided: f32,
 }
 
-/// A guided walk is not begun below this share of the rows: bridges lead to bridges, and recall stays below .8 whatever the slack.
+/// A guided walk is not begun below this share of the rows: bridges lead to bridges, and slack no longer makes up for what is missed.
 const LEAST_SHARE: f32 = 0.05;
 
 impl Costs {
     /// What each way to the nearest of `matching` rows of `rows` is expected to take; `effort` is that of an unfiltered search, in such as
     /// [`hops`](Costs::hops) is of.
     ///
-    /// The factors are fitted to 60,000 images, filters drawn at random, recall .95 to .99: a walk of 48 hops without a filter took 28, 137
-    /// and 1,163 where .5, .1 and .01 matched, each 1.4 times as long since more candidates wait; a guided one 20 to 35 and 53 to 88.
+    /// The factors are fitted to hops and times at recall .95 and above on 60,000 images, with filters drawn at random; a walk that keeps
+    /// what matches has longer hops, since more candidates wait. `bench-ann filters` shows hops and times of the ways that are chosen.
     pub(crate) fn expected(&self, rows: usize, matching: usize, effort: f32) -> Expected {
         let share = (matching as f32 / rows.max(1) as f32).max(1e-6);
         let walk = self.hops * effort * self.hop_ns;

@@ -56,8 +56,8 @@ const FAR: f32 = 1.1;
 /// Slack that is added where what matches lies far from the query: distances to it differ less, relative to themselves.
 pub(super) const WIDER: f32 = 0.3;
 
-/// Hops of such a walk. With 60,000 images and a filter for the half, or tenth, farthest from the query it took 900 to 1,300 to reach a
-/// recall of .96.
+/// Hops that such a walk is taken to need: about what it took for a good recall on 60,000 images where the half, or the tenth, farthest
+/// from the query matched.
 pub(super) const HOPS_FAR: usize = 1000;
 
 /// Lets all pass.
