@@ -125,6 +125,12 @@ pub(crate) fn chart(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> String {
             .map(|&(a, b)| format!("{:.1},{:.1}", across.at(a), up.at(b)))
             .collect();
         put(format!(r#"<polyline points="{}" {style}/>"#, places.join(" ")));
+        // A line of one point would not be seen.
+        if let [place] = &places[..]
+            && let Some((x, y)) = place.split_once(',')
+        {
+            put(format!(r#"<circle cx="{x}" cy="{y}" r="4" fill="{colour}"/>"#));
+        }
         let y = top + 10.0 + 20.0 * row as f64;
         put(format!(r#"<line x1="{:.1}" y1="{y}" x2="{:.1}" y2="{y}" {style}/>"#, right + 12.0, right + 36.0));
         put(format!(r#"<text x="{:.1}" y="{:.1}">{}</text>"#, right + 42.0, y + 4.0, line.name));

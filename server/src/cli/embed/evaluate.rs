@@ -49,6 +49,9 @@ pub(super) struct Evaluate {
     /// That weight, instead of tuning
     #[arg(long)]
     lambda: Option<f32>,
+    /// Tune BM25's k1 and b in hybrids too, on the same queries
+    #[arg(long)]
+    tune_bm25: bool,
     /// A file of query ids, one a line, that are measured by themselves too; sought in each collection's folder first
     #[arg(long, value_name = "FILE")]
     subset: Option<PathBuf>,
@@ -142,6 +145,7 @@ impl Evaluate {
                 (None, Some(on)) => Weight::Tuned { on, split: &self.tune },
                 (None, None) => Weight::Default,
             },
+            tune_bm25: self.tune_bm25,
         };
         let mut rows = Vec::new();
         for encoder in &self.encoder {

@@ -63,7 +63,12 @@ pub(super) struct Ranking<'a> {
     /// Dense vectors are kept here.
     pub(super) vectors: Option<&'a Path>,
     pub(super) weight: Weight<'a>,
+    /// Whether BM25 in a hybrid takes the parameters that do best on the queries the weight is tuned on, in place of `params`.
+    pub(super) tune_bm25: bool,
 }
+
+/// What BM25's k1 and b are tuned over.
+const BM25_GRID: ([f64; 4], [f64; 4]) = ([0.6, 0.9, 1.2, 1.6], [0.3, 0.4, 0.55, 0.75]);
 
 impl Ranking<'_> {
     /// The rankings that `encoder` stands for: one, or several of encoders that can be used in several ways.
@@ -77,7 +82,7 @@ impl Ranking<'_> {
             };
             return self.late_interaction(&*states, model, Some(&Fde::new(FDE, states.dim())?));
         }
-        match self.model(encoder)? {
+        match self.model(encoder, self.params)? {
             Model::Dense(model) => Ok(vec![self.dense(&*model, encoder)?]),
             Model::Sparse(model) => Ok(vec![self.sparse(&*model, encoder)?]),
             Model::MultiVector(model) => {
@@ -87,10 +92,10 @@ impl Ranking<'_> {
     }
 
     /// An encoder by its name; those that must see the documents first have seen them.
-    fn model(&self, encoder: &str) -> anyhow::Result<Model> {
+    fn model(&self, encoder: &str, params: Bm25Params) -> anyhow::Result<Model> {
         Ok(match encoder {
             "bm25" => {
-                let mut bm25 = Bm25::new(self.params);
+                let mut bm25 = Bm25::new(params);
                 bm25.extend(self.collection.corpus.iter().map(|document| document.text.as_str()));
                 Model::Sparse(Box::new(bm25))
             }
@@ -155,11 +160,18 @@ impl Ranking<'_> {
     fn hybrid(&self, pair: &str) -> anyhow::Result<Vec<Ranked>> {
         let (first, second) =
             pair.split_once('+').with_context(|| format!("`hybrid:{pair}`: expected hybrid:SPARSE+DENSE"))?;
-        let (sparse, dense) = match (self.model(first)?, self.model(second)?) {
-            (Model::Sparse(sparse), Model::Dense(dense)) => (sparse, dense),
+        let Model::Dense(dense) = self.model(second, self.params)? else {
+            bail!("`hybrid:{pair}`: expected a sparse encoder before the +, a dense one behind it")
+        };
+        let sides = |params| match self.model(first, params)? {
+            Model::Sparse(sparse) => Ok(Sides { sparse, dense: &*dense, vectors: self.vectors }),
             _ => bail!("`hybrid:{pair}`: expected a sparse encoder before the +, a dense one behind it"),
         };
-        let sides = Sides { sparse, dense, vectors: self.vectors };
+        let params = match self.weight {
+            Weight::Tuned { on, .. } if self.tune_bm25 && first == "bm25" => self.best_params(on, &sides)?,
+            _ => self.params,
+        };
+        let sides = sides(params)?;
         let index = sides.index(self.collection)?;
         let (lambda, from) = match self.weight {
             Weight::Given(lambda) => (lambda, "given".to_owned()),
@@ -188,7 +200,8 @@ impl Ranking<'_> {
         };
         let gains =
             [gain(Fusion::Sparse, first), gain(Fusion::Dense, second), gain(Fusion::MIN_MAX, "min-max")].join(", ");
-        let note = format!("λ = {lambda}, {from}; nDCG@10 over {gains} (95 % of paired bootstrap draws)");
+        let bm25 = if first == "bm25" { format!("k1 = {}, b = {}, ", params.k1(), params.b()) } else { String::new() };
+        let note = format!("{bm25}λ = {lambda}, {from}; nDCG@10 over {gains} (95 % of paired bootstrap draws)");
         let model = format!("{} + {}", sides.sparse.model_id(), sides.dense.model_id());
         let rows = [Fusion::RECIPROCAL_RANK, Fusion::MIN_MAX, weighted].map(|rule| {
             let rule_name = match rule {
@@ -204,12 +217,31 @@ impl Ranking<'_> {
         });
         Ok(rows.into())
     }
+
+    /// The parameters of [`BM25_GRID`] with the largest nDCG@10 on the queries of `on`, each with its own best weight.
+    fn best_params<'s>(
+        &self,
+        on: &Collection,
+        sides: &dyn Fn(Bm25Params) -> anyhow::Result<Sides<'s>>,
+    ) -> anyhow::Result<Bm25Params> {
+        let mut best = (f64::NEG_INFINITY, self.params);
+        for (k1, b) in BM25_GRID.0.into_iter().flat_map(|k1| BM25_GRID.1.map(|b| (k1, b))) {
+            let params = Bm25Params::new(k1, b)?;
+            let sides = sides(params)?;
+            let tuned = sides.judged(on, &sides.index(self.collection)?)?.tune(&LAMBDA_GRID);
+            let reached = tuned.curve.iter().map(|(_, ndcg)| *ndcg).fold(f64::NEG_INFINITY, f64::max);
+            if reached > best.0 {
+                best = (reached, params);
+            }
+        }
+        Ok(best.1)
+    }
 }
 
 /// The two encoders of a hybrid.
 struct Sides<'a> {
     sparse: Box<dyn SparseEncoder>,
-    dense: Box<dyn DenseEncoder>,
+    dense: &'a dyn DenseEncoder,
     vectors: Option<&'a Path>,
 }
 
@@ -227,7 +259,7 @@ impl Sides<'_> {
     }
 
     fn vectors(&self, of: &[Text], kind: TextKind) -> anyhow::Result<(DenseBatch, Vec<SparseVector>)> {
-        Ok((dense_vectors(&*self.dense, of, kind, self.vectors)?, self.sparse.encode(&texts(of), kind)?))
+        Ok((dense_vectors(self.dense, of, kind, self.vectors)?, self.sparse.encode(&texts(of), kind)?))
     }
 }
 
