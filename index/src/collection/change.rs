@@ -154,9 +154,9 @@ impl Change {
     pub(super) fn resolve(self, collection: &Collection) -> Result<Record, WriteError> {
         match self {
             Change::Upsert(points) => store(collection, points, |_| true),
-            Change::UpsertMatching(points, filter) => store(collection, points, |held| {
-                held.is_none_or(|point| filter.matches(point.id(), &point.payload()))
-            }),
+            Change::UpsertMatching(points, filter) => {
+                store(collection, points, |held| held.is_none_or(|point| filter.matches(point.id(), &point.payload())))
+            }
             Change::Insert(points) => store(collection, points, |held| held.is_none()),
             Change::Update(points, filter) => store(collection, points, |held| {
                 held.is_some_and(|point| {

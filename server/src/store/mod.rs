@@ -175,7 +175,7 @@ impl Store {
         }
         if let Some(folder) = &self.folder {
             // Someone may still hold it, and its background work must not meet the folder of a later collection of this name.
-            collections[&name].close();
+            collections.get(&name).into_iter().for_each(|collection| collection.close());
             folder.remove(&name)?;
         }
         collections.remove(&name);
