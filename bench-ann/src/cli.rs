@@ -36,6 +36,20 @@ pub(crate) enum Command {
     Budget(BudgetArgs),
     /// Filtered search by selectivity and correlation, beside the exact scan and Qdrant's engine: measure, or report what was measured
     Filters(FiltersArgs),
+    /// What keeping points costs: durable writes, restarts, searches beside ingest, a long churn
+    Collection(CollectionArgs),
+    /// The memory that the collection in a folder takes; started by `collection`
+    #[command(hide = true)]
+    Resident {
+        /// The collection's folder
+        home: PathBuf,
+        /// Queries, f32 behind one another
+        queries: PathBuf,
+        /// Neighbours per query
+        k: usize,
+        /// Beam width
+        ef: usize,
+    },
     /// The rivals' Python packages, in an environment of their own
     Rivals {
         #[command(subcommand)]
@@ -113,6 +127,58 @@ pub(crate) struct RunArgs {
     /// Where the rivals' environment is [default: vicino/rivals in the user's cache folder]
     #[arg(long, env = "VICINO_RIVALS", value_name = "DIR")]
     pub(crate) rivals: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  bench-ann collection --dataset digits-64-euclidean --seconds 1 --rounds 5 --dir /tmp/points --out points.md
+  bench-ann collection --dataset sift-photos-128-euclidean --element u8 --dir /data/points --out points.md
+
+The report says machine, commit and every setting. The folder should be on the disk that is to be measured.")]
+pub(crate) struct CollectionArgs {
+    /// A data set's name or path (see `datasets list`)
+    #[arg(long)]
+    pub(crate) dataset: String,
+    /// Keep only the first so many rows
+    #[arg(long, value_parser = positive)]
+    pub(crate) rows: Option<usize>,
+    /// Ask only the first so many queries
+    #[arg(long, default_value_t = 1000, value_parser = positive)]
+    pub(crate) queries: usize,
+    /// How vectors are kept
+    #[arg(long, default_value = "f32")]
+    pub(crate) element: vicino_index::ElementType,
+    /// Neighbours per query
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    pub(crate) k: usize,
+    /// Beam widths, separated by commas; latencies are measured at the first
+    #[arg(long, default_value = "64,128,32", value_delimiter = ',')]
+    pub(crate) ef: Vec<usize>,
+    /// Points of a batch
+    #[arg(long, default_value_t = 1000, value_parser = positive)]
+    pub(crate) batch: usize,
+    /// Durable changes of one point each
+    #[arg(long, default_value_t = 5000, value_parser = positive)]
+    pub(crate) singles: usize,
+    /// Writers at once
+    #[arg(long, default_value_t = 64, value_parser = positive)]
+    pub(crate) writers: usize,
+    /// Seconds of searching, idle and beside ingest
+    #[arg(long, default_value_t = 20.0)]
+    pub(crate) seconds: f64,
+    /// Points per second that come in meanwhile
+    #[arg(long, default_value_t = 1000, value_parser = positive)]
+    pub(crate) ingest: usize,
+    /// Rounds in which a twentieth of the points is replaced
+    #[arg(long, default_value_t = 100)]
+    pub(crate) rounds: usize,
+    /// Where collections are made; folders `worn` and `fresh` in it are emptied first
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Where the report goes
+    #[arg(long, value_name = "FILE.md")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Args)]

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bench_ann::budget;
+use bench_ann::collection::{self, Settings, resident};
 use bench_ann::compare::compare;
 use bench_ann::data::Data;
 use bench_ann::engines::{self, ENGINES, Engine, Source};
@@ -29,7 +30,9 @@ use bench_ann::rivals::{Package, Rivals};
 use bench_ann::run::{Listener, Options, run};
 use bench_ann::sweep::{BUILT_IN, Sweep};
 
-use crate::cli::{BudgetArgs, Command, FiltersArgs, GateArgs, GrowthArgs, ReportArgs, RivalsCommand, RunArgs};
+use crate::cli::{
+    BudgetArgs, CollectionArgs, Command, FiltersArgs, GateArgs, GrowthArgs, ReportArgs, RivalsCommand, RunArgs,
+};
 
 /// Exit status after Ctrl-C, as shells have it.
 const INTERRUPTED_STATUS: u8 = 130;
@@ -59,6 +62,8 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
             }
             println!("in {}", rivals.folder().display());
         }
+        Command::Collection(args) => keep(&args)?,
+        Command::Resident { home, queries, k, ef } => println!("{}", resident(&home, &queries, k, ef)?),
         Command::Engines => {
             for Engine { name, source, about } in ENGINES {
                 let package = if let Source::Python(package) = source { package } else { "built in" };
@@ -75,6 +80,50 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Measures what keeping points costs, and writes the report.
+fn keep(args: &CollectionArgs) -> Result<()> {
+    let mut dataset = vicino_datasets::open(&args.dataset)?;
+    if let Some(rows) = args.rows {
+        dataset = dataset.first_rows(rows)?;
+    }
+    let data = Data::new(dataset, args.k, Some(args.queries), &exact_progress)?;
+    let settings = Settings {
+        dir: args.dir.clone(),
+        element: args.element,
+        batch: args.batch,
+        singles: args.singles,
+        writers: (args.writers, args.singles.div_ceil(args.writers)),
+        seconds: args.seconds,
+        ingest: args.ingest,
+        rounds: args.rounds,
+        k: args.k,
+        ef: args.ef.clone(),
+        own: std::env::current_exe().context("this binary's own path")?,
+    };
+    let started = humantime::format_rfc3339_seconds(SystemTime::now());
+    let report = collection::run(&data, &settings, &|what| eprintln!("{what}"))?;
+    let Machine { cpu, cores, kernel, memory_bytes, .. } = Machine::read();
+    let commit = Commit::read().map_or("no commit".into(), |commit| {
+        format!("{}{}", commit.hash, if commit.dirty { ", with changes" } else { "" })
+    });
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let memory = memory_bytes.map_or(String::new(), |bytes| format!(", {:.1} GB", bytes as f64 / 1e9));
+    let text = format!(
+        "# A collection of {rows} × {dim} {element}, {metric}: {name}\n\nMeasured {started} on {cpu}, {cores} cores{memory}, {kernel}, at \
+         commit {commit}, by\n\n```sh\nbench-ann {command}\n```\n\n{table}",
+        rows = data.info.rows,
+        dim = data.info.dim,
+        element = args.element,
+        metric = data.info.metric,
+        name = data.info.name,
+        command = command.join(" "),
+        table = report.markdown(),
+    );
+    write_atomically(&args.out, text.as_bytes())?;
+    print!("{text}");
+    Ok(())
 }
 
 fn list(packages: &[Package]) {

@@ -12,11 +12,13 @@
 //! report/{table, plot, standing, growth, filters, html}  compare    what a result says
 //! budget                                 where the time of a query of the quantized graph goes
 //! gate                                   what a code can find before there is a graph
+//! collection/{load, serve, churn}        what keeping points costs
 //! ```
 
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod collection;
 pub mod compare;
 pub mod data;
 pub mod engines;

@@ -1,12 +1,12 @@
 //! One flat array behind the graph and the rows: grown in memory on huge pages, or a read-only slice of a mapped file.
 //!
 //! Random reads over hundreds of megabytes miss the TLB at nearly every hop on 4 KiB pages, so owned memory asks for
-//! 2 MiB ones. A mapped array is never written: the first change copies it into owned memory.
+//! 2 MiB ones; a short array lies on the heap, for a mapping of its own would cost more than it holds. A mapped array is never written: the first change copies it into owned memory.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bytemuck::Pod;
+use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
 
 use crate::storage::mmap::MappedFile;
@@ -23,6 +23,8 @@ pub(crate) struct Array<T> {
 #[derive(Debug)]
 enum Memory {
     Empty,
+    /// Whole cache lines, zero behind the elements in use.
+    Heap(Vec<Line>),
     Owned(MmapMut),
     /// `len · size_of::<T>()` bytes of the file from `offset`, which is aligned for any `T` by the file format.
     Mapped {
@@ -30,6 +32,16 @@ enum Memory {
         offset: usize,
     },
 }
+
+/// Bytes of a cache line, at which every array begins.
+const LINE: usize = 64;
+
+/// Arrays of fewer bytes than this lie on the heap.
+const HEAP_BYTES: usize = 64 << 10;
+
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
 
 impl<T> Default for Array<T> {
     fn default() -> Self {
@@ -62,6 +74,7 @@ impl<T: Pod> Array<T> {
         let bytes = self.len * Self::SIZE;
         match &self.memory {
             Memory::Empty => &[],
+            Memory::Heap(lines) => bytemuck::cast_slice(&bytemuck::cast_slice::<Line, u8>(lines)[..bytes]),
             Memory::Owned(map) => bytemuck::cast_slice(&map[..bytes]),
             Memory::Mapped { file, offset } => bytemuck::cast_slice(&file.bytes()[*offset..offset + bytes]),
         }
@@ -74,8 +87,9 @@ impl<T: Pod> Array<T> {
         }
         let bytes = self.len * Self::SIZE;
         match &mut self.memory {
+            Memory::Heap(lines) => bytemuck::cast_slice_mut(&mut bytemuck::cast_slice_mut::<Line, u8>(lines)[..bytes]),
             Memory::Owned(map) => bytemuck::cast_slice_mut(&mut map[..bytes]),
-            _ => &mut [],
+            Memory::Empty | Memory::Mapped { .. } => &mut [],
         }
     }
 
@@ -90,6 +104,13 @@ impl<T: Pod> Array<T> {
         self.len = len;
     }
 
+    /// Appends `elements`.
+    pub(crate) fn extend(&mut self, elements: &[T]) {
+        let at = self.len;
+        self.resize(at + elements.len());
+        self.as_mut_slice()[at..].copy_from_slice(elements);
+    }
+
     /// Makes room for `len` elements in all, so that growing to it does not copy.
     pub(crate) fn reserve(&mut self, len: usize) {
         if len > self.capacity() {
@@ -100,6 +121,7 @@ impl<T: Pod> Array<T> {
     /// Elements that fit without moving; none in a mapped array, which must be copied to grow.
     fn capacity(&self) -> usize {
         match &self.memory {
+            Memory::Heap(lines) => lines.len() * LINE / Self::SIZE,
             Memory::Owned(map) => map.len() / Self::SIZE,
             Memory::Empty | Memory::Mapped { .. } => 0,
         }
@@ -112,6 +134,13 @@ impl<T: Pod> Array<T> {
             return;
         }
         let bytes = capacity.checked_mul(Self::SIZE).expect("array larger than the address space");
+        if bytes < HEAP_BYTES {
+            let mut lines = vec![Line::zeroed(); bytes.div_ceil(LINE)];
+            let old = bytemuck::cast_slice(self.as_slice());
+            bytemuck::cast_slice_mut::<Line, u8>(&mut lines)[..old.len()].copy_from_slice(old);
+            self.memory = Memory::Heap(lines);
+            return;
+        }
         let mut map = MmapMut::map_anon(bytes)
             .unwrap_or_else(|error| panic!("cannot allocate {bytes} bytes for {capacity} elements: {error}"));
         #[cfg(target_os = "linux")]
@@ -149,7 +178,7 @@ mod tests {
     fn grows_with_zeros_and_keeps_what_it_had() {
         let mut array = Array::<u32>::default();
         assert!(array.as_slice().is_empty() && array.as_mut_slice().is_empty());
-        for len in [1, 5, 1000, 3_000_000] {
+        for len in [1, 5, 1000, 20_000, 3_000_000] {
             let before = array.len();
             array.resize(len);
             assert!(array.as_slice()[before..].iter().all(|&x| x == 0));

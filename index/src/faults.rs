@@ -20,14 +20,12 @@ pub enum Safeguard {
     ReplaySync,
     /// The names of the files that were read are on disk before any is removed or added to.
     ReplayNameSync,
-    /// The vectors of a checkpoint are on disk before the manifest names them.
-    VectorsSync,
-    /// The points of a checkpoint are on disk before the manifest names them.
-    PointsSync,
+    /// The files of a segment are on disk before the manifest names them.
+    SegmentSync,
     /// The new manifest is on disk before it replaces the old one.
     ManifestSync,
-    /// The names of a checkpoint's files are on disk before the manifest names them.
-    CheckpointNamesSync,
+    /// The names of a segment's files are on disk before the manifest names them.
+    SegmentNamesSync,
     /// The new manifest has its name on disk before files of the old one are removed.
     ManifestNameSync,
     /// The checksum of a log file's header.
@@ -42,16 +40,16 @@ pub enum Safeguard {
     DamageInTheMiddle,
     /// A group says which sum of points it was written upon.
     SumBeforeGroup,
-    /// The sum of a checkpoint's points is that of the manifest.
-    SumOfCheckpoint,
+    /// The sum of the segments' points is that of the manifest.
+    SumOfSegments,
     /// The checksum of the manifest.
     ManifestChecksum,
-    /// The checksum of a checkpoint's points.
-    PointsChecksum,
-    /// The checksum of an index file's header.
-    VectorsHeaderChecksum,
-    /// The checksums of an index file's sections.
-    VectorsSectionChecksum,
+    /// The checksum of a segment file's header.
+    SegmentHeaderChecksum,
+    /// The checksums of a segment file's sections.
+    SegmentSectionChecksum,
+    /// A segment's files are the very ones that the manifest names.
+    SegmentIdentity,
     /// The length of a record lies within its group.
     RecordBounds,
     /// What is left of a group that could not be written is cut off.
@@ -66,17 +64,16 @@ pub enum Safeguard {
 
 impl Safeguard {
     /// All of them.
-    pub const ALL: [Safeguard; 27] = [
+    pub const ALL: [Safeguard; 26] = [
         Safeguard::GroupSync,
         Safeguard::LogHeaderSync,
         Safeguard::LogNameSync,
         Safeguard::LogEndSync,
         Safeguard::ReplaySync,
         Safeguard::ReplayNameSync,
-        Safeguard::VectorsSync,
-        Safeguard::PointsSync,
+        Safeguard::SegmentSync,
         Safeguard::ManifestSync,
-        Safeguard::CheckpointNamesSync,
+        Safeguard::SegmentNamesSync,
         Safeguard::ManifestNameSync,
         Safeguard::LogHeaderChecksum,
         Safeguard::GroupHeaderChecksum,
@@ -84,11 +81,11 @@ impl Safeguard {
         Safeguard::Chain,
         Safeguard::DamageInTheMiddle,
         Safeguard::SumBeforeGroup,
-        Safeguard::SumOfCheckpoint,
+        Safeguard::SumOfSegments,
         Safeguard::ManifestChecksum,
-        Safeguard::PointsChecksum,
-        Safeguard::VectorsHeaderChecksum,
-        Safeguard::VectorsSectionChecksum,
+        Safeguard::SegmentHeaderChecksum,
+        Safeguard::SegmentSectionChecksum,
+        Safeguard::SegmentIdentity,
         Safeguard::RecordBounds,
         Safeguard::CutAfterFailure,
         Safeguard::ReadOnlyAfterFailedSync,
@@ -106,10 +103,14 @@ pub enum Point {
     GroupSynced,
     /// A log file is made, with its header.
     LogMade,
-    /// A checkpoint's vectors are written.
+    /// A segment's vectors are written.
     VectorsWritten,
-    /// A checkpoint's points are written.
+    /// A segment's points are written.
     PointsWritten,
+    /// A bitmap of dead rows is written.
+    DeadRowsWritten,
+    /// A segment that replaces others is written, and no manifest names it.
+    MergeWritten,
     /// The new manifest is written under its temporary name.
     ManifestWritten,
     /// The new manifest has replaced the old one.
@@ -124,12 +125,14 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Point; 10] = [
+    pub const ALL: [Point; 12] = [
         Point::GroupWritten,
         Point::GroupSynced,
         Point::LogMade,
         Point::VectorsWritten,
         Point::PointsWritten,
+        Point::DeadRowsWritten,
+        Point::MergeWritten,
         Point::ManifestWritten,
         Point::ManifestSwapped,
         Point::OldFilesRemoved,

@@ -65,9 +65,23 @@ impl Hnsw {
         Ok(index)
     }
 
+    /// An index over rows that are stored already.
+    pub(crate) fn over(vectors: Vectors, params: HnswParams, options: &BuildOptions<'_>) -> Result<Self, ParamsError> {
+        params.validate()?;
+        let mut graph = Graph { links: Links::new(params.m, params.m0), entry: None, unproven: 0 };
+        graph.links.reserve(vectors.len());
+        let report = |done: usize| {
+            if let Some(progress) = options.progress {
+                progress(done, vectors.len());
+            }
+        };
+        with_rows!(&vectors, dense => threads::run(options.threads, || graph.extend(dense.view(), &params, &report)));
+        Ok(Hnsw { params, vectors, graph, known: Known::default() })
+    }
+
     /// Makes room for `rows` rows in all.
     fn reserve(&mut self, rows: usize) {
-        with_rows!(&mut self.vectors, dense => dense.reserve(rows));
+        self.vectors.reserve(rows);
         self.graph.links.reserve(rows);
     }
 

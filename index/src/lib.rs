@@ -20,8 +20,9 @@
 //! coded                                        codes compared one by one: what they can find
 //! choose                                       which of these layouts, and why
 //! filter/{path, time, geo, text, index/}        which points match, by id and payload; indexes over payloads
-//! wal/{frame, reader, writer}                  what was acknowledged, in order, until a checkpoint holds it
-//! collection/{points, record, checkpoint, manifest, change, home, shared}   ids, payloads, updates over one index, made to last
+//! segment/{tombstones, table, index, merge}    points that no longer change, in memory or in mapped files
+//! wal/{frame, reader, writer}                  what was acknowledged, in order, until segments hold it
+//! collection/{record, change, manifest, folder, journal, plan, upkeep, shared, …}   points that change, made to last
 //! ```
 
 pub mod collection;
@@ -55,6 +56,7 @@ mod pool;
 mod qgraph;
 mod quant;
 mod scratch;
+mod segment;
 mod storage;
 mod threads;
 mod vectors;

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::points::{Payload, PointView};
 use super::record::Record;
-use super::{Collection, Point, UpsertError};
+use super::{Collection, Payload, Point, PointView, UpsertError};
 use crate::filter::Filter;
-use crate::ids::{IdBytes, PointId, Slot};
+use crate::ids::{IdBytes, PointId};
 
 /// A change of a collection: all of it happens, or nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,17 +150,17 @@ impl Change {
         }
     }
 
-    /// What becomes of each point of `collection`, or why nothing does. `rows` counts the rows there will be.
-    pub(super) fn resolve(self, collection: &Collection, rows: &mut usize) -> Result<Record, WriteError> {
+    /// What becomes of each point of `collection`, or why nothing does.
+    pub(super) fn resolve(self, collection: &Collection) -> Result<Record, WriteError> {
         match self {
-            Change::Upsert(points) => store(collection, rows, points, |_| true),
-            Change::UpsertMatching(points, filter) => store(collection, rows, points, |held| {
-                held.is_none_or(|point| filter.matches(point.id(), point.payload()))
-            }),
-            Change::Insert(points) => store(collection, rows, points, |held| held.is_none()),
-            Change::Update(points, filter) => store(collection, rows, points, |held| {
+            Change::Upsert(points) => store(collection, points, |_| true),
+            Change::UpsertMatching(points, filter) => {
+                store(collection, points, |held| held.is_none_or(|point| filter.matches(point.id(), &point.payload())))
+            }
+            Change::Insert(points) => store(collection, points, |held| held.is_none()),
+            Change::Update(points, filter) => store(collection, points, |held| {
                 held.is_some_and(|point| {
-                    filter.as_ref().is_none_or(|filter| filter.matches(point.id(), point.payload()))
+                    filter.as_ref().is_none_or(|filter| filter.matches(point.id(), &point.payload()))
                 })
             }),
             Change::Delete(ids) => Ok(Record::Delete(ids)),
@@ -179,17 +178,11 @@ fn matching(collection: &Collection, filter: &Filter) -> Vec<PointId> {
 /// Stores those of `points` that are `wanted`, given what is stored under their ids.
 fn store(
     collection: &Collection,
-    rows: &mut usize,
     points: Vec<Point>,
     wanted: impl Fn(Option<PointView<'_>>) -> bool,
 ) -> Result<Record, WriteError> {
     let mut points = collection.schema.checked(points)?;
     points.retain(|point| wanted(collection.get(point.id)));
-    let found = *rows + points.len();
-    if found > Slot::MAX_ROWS {
-        return Err(UpsertError::TooMany { found }.into());
-    }
-    *rows = found;
     Ok(Record::Store(points))
 }
 
@@ -198,7 +191,7 @@ fn payloads(collection: &Collection, ids: Vec<PointId>, edit: &PayloadEdit) -> R
         super::check_depth(ids.first().copied().unwrap_or(PointId::FIRST), payload)?;
     }
     let edited = |id| {
-        let mut payload = collection.get(id).ok_or(WriteError::NoPoint { id })?.payload().clone();
+        let mut payload = collection.get(id).ok_or(WriteError::NoPoint { id })?.payload();
         edit.apply(&mut payload);
         Ok((id, payload))
     };

@@ -4,11 +4,42 @@ use std::path::Path;
 
 use super::home::{self, Recovery};
 use super::manifest::Manifest;
-use super::points;
-use super::{Collection, OpenCollectionError, Schema};
+use super::{Collection, IndexKind, OpenCollectionError, Schema};
 use crate::graph::check::{GraphFault, GraphReport};
-use crate::ids::PointId;
+use crate::segment::Part;
 use crate::vfs::Vfs;
+
+/// One segment of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its number in the folder; 0 of one that is in memory alone, as the log's changes are.
+    pub number: u64,
+    /// Its rows, dead ones included.
+    pub rows: usize,
+    /// Rows of points that were replaced or removed since it was written.
+    pub dead: usize,
+    /// How it is searched.
+    pub kind: IndexKind,
+    /// Bytes of ids, payloads, vectors, codes and links.
+    pub bytes: usize,
+}
+
+impl SegmentInfo {
+    /// Rows of points as they are.
+    pub fn live(&self) -> usize {
+        self.rows - self.dead
+    }
+
+    pub(super) fn of(Part { segment, dead }: &Part) -> Self {
+        SegmentInfo {
+            number: segment.number,
+            rows: segment.table.len(),
+            dead: dead.len(),
+            kind: segment.index.kind(),
+            bytes: segment.table.bytes() + segment.index.bytes(),
+        }
+    }
+}
 
 /// What a collection's folder holds.
 #[derive(Debug, Clone)]
@@ -23,9 +54,11 @@ pub struct Inspection {
     pub operation: u64,
     /// The sum of the points; see [`Collection::sum`].
     pub sum: u128,
-    /// The checkpoint's number; 0 before the first.
+    /// The manifest's number; 0 before anything is sealed.
     pub checkpoint: u64,
-    /// What the log adds to the checkpoint.
+    /// The segments, the oldest first; those in memory alone are what the log adds.
+    pub segments: Vec<SegmentInfo>,
+    /// What the log adds to the segments on disk.
     pub log: Recovery,
     /// The folder's files and their bytes, in order of names.
     pub files: Vec<(String, u64)>,
@@ -41,7 +74,7 @@ pub enum VerifyError {
     /// Its graph breaks an invariant.
     #[error("the graph: {0}")]
     Graph(#[from] GraphFault),
-    /// What is stored of a point is not what the log or the checkpoint says.
+    /// What is stored of a point is not what the log or its segment says.
     #[error("the points sum up to {found:032x}, expected {expected:032x}")]
     Sum {
         /// The sum kept along.
@@ -57,16 +90,16 @@ pub fn inspect(vfs: &dyn Vfs, dir: &Path) -> Result<Inspection, OpenCollectionEr
     read(vfs, dir).map(|(inspection, _)| inspection)
 }
 
-/// As [`inspect`], and proves what opening does not: the invariants of the graph, with the log applied, and that every point's stored
-/// vector and payload are those of its checksum.
-pub fn verify(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, GraphReport), VerifyError> {
+/// As [`inspect`], and proves what opening does not: the invariants of every graph, and that every point's stored vector and payload are
+/// those of its checksum.
+pub fn verify(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, Vec<GraphReport>), VerifyError> {
     let (inspection, collection) = read(vfs, dir)?;
-    let report = collection.graph().check()?;
-    let found = sum_of_stored(&collection);
+    let reports = collection.check()?;
+    let found = collection.sum_of_stored();
     if found != inspection.sum {
         return Err(VerifyError::Sum { expected: inspection.sum, found });
     }
-    Ok((inspection, report))
+    Ok((inspection, reports))
 }
 
 fn read(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, Collection), OpenCollectionError> {
@@ -85,19 +118,13 @@ fn read(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, Collection), OpenColle
     let inspection = Inspection {
         schema: collection.schema().clone(),
         points: collection.len(),
-        rows: collection.graph().len(),
+        rows: collection.rows(),
         operation: collection.operation(),
         sum: collection.sum(),
         checkpoint: generation,
+        segments: collection.segments().collect(),
         log: recovery,
         files: names.into_iter().map(bytes).collect::<Result<_, _>>()?,
     };
     Ok((inspection, collection))
-}
-
-/// The sum of all points, computed from what is stored.
-fn sum_of_stored(collection: &Collection) -> u128 {
-    let checksum =
-        |point: super::PointView<'_>| points::checksum(point.id(), point.version(), &point.vector(), point.payload());
-    collection.scroll(PointId::FIRST).map(checksum).fold(0, u128::wrapping_add)
 }

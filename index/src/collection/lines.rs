@@ -61,10 +61,6 @@ impl LineReader {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn next<T: for<'de> Deserialize<'de>>(&mut self) -> Result<T, OpenCollectionError> {
         let rest = &self.file.bytes()[self.at..];
         let len = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |end| end + 1);

@@ -1,8 +1,8 @@
 //! The manifest: the one file that says what a collection's folder holds.
 //!
-//! It names a checkpoint, the vectors and points files of one generation, and the place in the log from which changes are newer. It is
+//! It names segments, with the rows of each that were dead at one operation, and the place in the log from which changes are newer. It is
 //! replaced whole, by a rename, and only once all it names is on disk; what no manifest names is left over and is removed. Generation 0
-//! is the empty checkpoint, which has no files.
+//! names no segment.
 
 use std::fmt;
 use std::io;
@@ -10,17 +10,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::folder::{dead_name, points_name, vectors_name};
 use super::lines::{LineReader, LineWriter};
-use super::points::Payload;
-use super::{Collection, OpenCollectionError, Schema};
+use super::{Collection, IndexKind, OpenCollectionError, Payload, Schema};
 use crate::faults::{self, Point, Safeguard};
 use crate::params::HnswParams;
 use crate::spec::VectorSpec;
+use crate::storage::format::FileId;
 use crate::vfs::Vfs;
 use crate::wal::{LogId, Position};
 
 /// The format that is written, and the only one read.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 const NAME: &str = "manifest.json";
 const UNFINISHED: &str = "manifest.json.unfinished";
 
@@ -49,13 +50,13 @@ impl<'de> Deserialize<'de> for Hex {
     }
 }
 
-/// Where the log goes on from a checkpoint.
+/// Where the log goes on from the segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogStart {
     /// The file that begins there.
     pub(super) file: u64,
-    /// The last group the checkpoint holds, and its checksum.
+    /// The last group the segments hold, and its checksum.
     pub(super) group: u64,
     pub(super) chain: u32,
 }
@@ -66,13 +67,38 @@ impl LogStart {
     }
 }
 
+/// One segment: which files it has, and what must be in them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SegmentEntry {
+    pub(super) number: u64,
+    /// Its rows, dead ones included.
+    pub(super) rows: usize,
+    pub(super) kind: IndexKind,
+    pub(super) points: FileId,
+    pub(super) vectors: FileId,
+    /// None if no row is dead.
+    pub(super) dead: Option<DeadRows>,
+}
+
+/// The bitmap of a segment's dead rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeadRows {
+    /// The generation that wrote it, by which it is named.
+    pub(super) generation: u64,
+    /// How many are dead.
+    pub(super) rows: usize,
+    pub(super) file: FileId,
+}
+
 /// What a collection's folder holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
     vicino_collection: u32,
     pub(super) id: Hex,
-    /// The checkpoint's number.
+    /// The manifest's number.
     pub(super) generation: u64,
     dim: usize,
     metric: String,
@@ -80,15 +106,15 @@ pub(super) struct Manifest {
     hnsw: HnswParams,
     full_scan_bytes: usize,
     note: Payload,
-    /// Rows of the checkpoint's vectors, dead ones included.
-    pub(super) rows: usize,
-    /// Its points.
+    /// Points: live rows of the segments.
     pub(super) points: usize,
-    /// The last operation it holds.
+    /// The last operation that is in them.
     pub(super) operation: u64,
-    /// The sum of its points.
+    /// The sum of the points.
     pub(super) sum: Hex,
     pub(super) log: LogStart,
+    /// The segments, the oldest first.
+    pub(super) segments: Vec<SegmentEntry>,
 }
 
 /// The version alone, of a manifest of any version.
@@ -110,25 +136,39 @@ impl Manifest {
             hnsw: schema.hnsw,
             full_scan_bytes: schema.full_scan_bytes,
             note: schema.note.clone(),
-            rows: 0,
             points: 0,
             operation: 0,
             sum: Hex(0),
             log: LogStart { file: 0, group: 0, chain: 0 },
+            segments: Vec::new(),
         }
     }
 
-    /// That of checkpoint `generation` of `collection`, behind which the log goes on in `file` after `at`.
-    pub(super) fn next(&self, generation: u64, collection: &Collection, file: u64, at: Position) -> Self {
-        Manifest {
-            generation,
-            rows: collection.rows.len(),
-            points: collection.len(),
-            operation: collection.operation,
-            sum: Hex(collection.sum()),
-            log: LogStart { file, group: at.group, chain: at.chain },
-            ..self.clone()
+    /// Makes it that of `collection`, behind which the log goes on at `log`.
+    pub(super) fn advance(&mut self, collection: &Collection, log: LogStart) {
+        self.points = collection.len();
+        self.operation = collection.operation();
+        self.sum = Hex(collection.sum());
+        self.log = log;
+    }
+
+    /// Checks that `collection`, made of the segments, holds the points it should.
+    pub(super) fn check_points(&self, dir: &Path, collection: &Collection) -> Result<(), OpenCollectionError> {
+        let path = || dir.join(NAME);
+        let (expected, found) = (self.points, collection.len());
+        if expected != found {
+            return Err(OpenCollectionError::Mismatch {
+                path: path(),
+                what: "points of the segments",
+                expected,
+                found,
+            });
         }
+        let (expected, found) = (self.sum.0, collection.sum());
+        if expected != found && faults::on(Safeguard::SumOfSegments) {
+            return Err(OpenCollectionError::Sum { path: path(), expected, found });
+        }
+        Ok(())
     }
 
     /// The log's id.
@@ -145,6 +185,11 @@ impl Manifest {
         self.hnsw.validate().map_err(|error| invalid(error.to_string()))?;
         let (full_scan_bytes, note) = (self.full_scan_bytes, self.note.clone());
         Ok(Schema { vectors, hnsw: self.hnsw, full_scan_bytes, note })
+    }
+
+    /// Where the manifest in `dir` lies.
+    pub(super) fn path(dir: &Path) -> PathBuf {
+        dir.join(NAME)
     }
 
     /// Whether there is a manifest in `dir`.
@@ -180,7 +225,7 @@ impl Manifest {
         write().map_err(|error| (unfinished.clone(), error))?;
         faults::reach(Point::ManifestWritten);
         // One sync for the names of all files the manifest is about to name.
-        if faults::on(Safeguard::CheckpointNamesSync) {
+        if faults::on(Safeguard::SegmentNamesSync) {
             vfs.sync_dir(dir).map_err(|error| (dir.to_owned(), error))?;
         }
         vfs.rename(&unfinished, &path).map_err(|error| (path, error))?;
@@ -191,15 +236,16 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether a file of this name belongs to a collection and is not one that this manifest needs.
-    pub(super) fn is_left_over(&self, name: &str) -> bool {
-        let generation = |prefix: &str, suffix: &str| {
-            name.strip_prefix(prefix)
-                .and_then(|name| name.strip_suffix(suffix))
-                .and_then(|name| name.parse::<u64>().ok())
-        };
-        match generation("vectors-", ".hnsw").or(generation("points-", ".jsonl")) {
-            Some(generation) => generation != self.generation,
+    /// Whether the file of this name, which is of `segment` if there is one, belongs to a collection and is not one that this needs.
+    pub(super) fn is_left_over(&self, name: &str, segment: Option<u64>) -> bool {
+        match segment {
+            Some(number) => {
+                let entry = self.segments.iter().find(|entry| entry.number == number);
+                !entry.is_some_and(|entry| {
+                    let dead = entry.dead.as_ref().map(|dead| dead_name(number, dead.generation));
+                    name == points_name(number) || name == vectors_name(number) || Some(name) == dead.as_deref()
+                })
+            }
             None => name == UNFINISHED || crate::wal::log_number(name).is_some_and(|number| number < self.log.file),
         }
     }

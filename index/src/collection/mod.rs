@@ -1,56 +1,65 @@
-//! [`Collection`]: points with ids and payloads over one [`Hnsw`], kept in memory; [`SharedCollection`]: one that is kept on disk too.
+//! [`Collection`]: points with ids and payloads, as they are at one moment; [`SharedCollection`]: one that changes and is kept on disk.
 //!
-//! The graph knows rows only. A collection adds what callers ask for: ids that survive an update, payloads, deletes, and the choice
-//! between the graph and a scan. An update never changes a row: the new vector becomes a new row and the old row dies; dead rows are
-//! walked through but never returned, and once they are more than [`Collection::MAX_DEAD_PERCENT`] the graph is built anew without
-//! them.
+//! Points lie in segments, which do not change. New points grow in small ones in memory; many of these become a sealed one, a pair of
+//! files; sealed ones get a graph, and are merged with others of their size, while searches go on. An update never changes a row: the
+//! new point is a new row of the newest segment, and the old row is marked dead in a bitmap beside its segment, until a merge leaves it
+//! out. So a collection is a list of shared, immutable parts, a copy of it costs next to nothing, and whoever has one sees one moment.
 //!
-//! points: ids, payloads, which rows live · record: a change as the log keeps it · checkpoint, manifest: the files of a collection ·
-//! change: what callers ask for · home: a collection's folder · shared: one writer, many readers ·
-//! inspect: a folder looked at · salvage: a damaged one read as far as it goes
+//! apply: what changes make of it · search, scroll: reading · record: a change as the log keeps it · change: what callers ask for ·
+//! manifest, folder: what lies on disk · journal: the log of an open collection · plan: what is due · upkeep: sealing and merging ·
+//! worker: doing so in the background · shared: one writer, many readers · home: options, making and opening ·
+//! snapshot: files of one moment · inspect: a folder looked at · salvage: a damaged one read as far as it goes
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
 use crate::filter::Filter;
-use crate::hnsw::Hnsw;
-use crate::ids::{PointId, Slot};
-use crate::metric::ElementType;
+use crate::graph::check::{GraphFault, GraphReport};
+use crate::ids::PointId;
 use crate::params::{BuildOptions, HnswParams, ParamsError, SearchParams};
-use crate::query::{ExtendError, Hit, SearchError};
-use crate::rows::{Rows, VectorRef};
-use crate::scratch::Scratch;
+use crate::rows::VectorRef;
+use crate::segment::merge::merge;
+use crate::segment::{Index, Part, Segment};
 use crate::spec::{VectorError, VectorSpec};
 
+mod apply;
 mod change;
-mod checkpoint;
+mod error;
+mod folder;
 mod home;
 mod inspect;
+mod journal;
 mod lines;
 mod manifest;
-mod points;
+mod plan;
 mod record;
 mod salvage;
+mod scroll;
+mod search;
 mod shared;
+mod snapshot;
 #[cfg(test)]
 mod tests;
+mod upkeep;
+mod worker;
 
+pub use crate::segment::{IndexKind, Payload, PointView};
 pub use change::{Change, PayloadEdit, WriteError};
-pub use checkpoint::{CheckpointError, OpenCollectionError};
-pub use home::{CreateError, Options, Recovery, SyncMode};
-pub use inspect::{Inspection, VerifyError, inspect, verify};
-use points::{Entry, Points, SlotSet};
-pub use points::{Payload, PointView};
+pub use error::{CheckpointError, CreateError, OpenCollectionError};
+pub use home::{Options, Recovery, SyncMode, Upkeep};
+pub use inspect::{Inspection, SegmentInfo, VerifyError, inspect, verify};
 pub use salvage::{Salvaged, salvage};
 pub use shared::SharedCollection;
+pub use snapshot::{Snapshot, SnapshotContent, SnapshotFile};
 
 /// What a collection holds and how it is searched; fixed when it is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
     /// What every vector must be.
     pub vectors: VectorSpec,
-    /// How the graph is built.
+    /// How graphs are built. Where a graph is walked on codes, as it is for floats by L2 or cosine and for bytes by L2, only `seed` counts.
     pub hnsw: HnswParams,
-    /// Up to this many bytes of live vectors a search compares all of them and is exact; above, it walks the graph.
+    /// In a segment with up to this many bytes of vectors to be compared a search compares all of them and is exact; above, it walks
+    /// the graph. A segment that is no larger gets none.
     pub full_scan_bytes: usize,
     /// Kept, saved and given back untouched, for the caller's own settings.
     pub note: Payload,
@@ -88,6 +97,11 @@ impl Schema {
         last.reverse();
         Ok(last)
     }
+
+    /// Bytes of one stored vector.
+    fn row_bytes(&self) -> usize {
+        self.vectors.words() * self.vectors.element().word_bytes()
+    }
 }
 
 /// A point as it comes in.
@@ -106,7 +120,7 @@ pub struct Point {
 pub struct Search<'a> {
     /// How many points to return; fewer only where fewer are left.
     pub k: usize,
-    /// Beam width of a walk through the graph.
+    /// Beam width of a walk through a graph.
     pub ef: usize,
     /// Compare every live vector, whatever their number.
     pub exact: bool,
@@ -150,196 +164,90 @@ pub enum UpsertError {
         /// The point it came with.
         id: PointId,
     },
-    /// More rows than one collection can number.
-    #[error("{found} rows in one collection: expected at most {max}", max = Slot::MAX_ROWS)]
-    TooMany {
-        /// Rows there would be.
-        found: usize,
-    },
 }
 
-/// Points with ids and payloads, searchable by vector. Reads take `&self` and may run on any number of threads.
+/// Points with ids and payloads, searchable by vector, as they are at one moment. A clone shares all of them, and costs about as much as
+/// there are segments; a change of one is not seen by the other. Reads take `&self` and may run on any number of threads.
 ///
 /// ```
 /// use vicino_index::collection::{Collection, Payload, Point, Schema, Search};
-/// use vicino_index::{BuildOptions, ElementType, HnswParams, Metric, PointId, VectorSpec};
+/// use vicino_index::{ElementType, HnswParams, Metric, PointId, VectorSpec};
 /// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
 /// let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
 /// let mut cities = Collection::new(schema)?;
 /// let point = |id, vector: [f32; 2]| Point { id: PointId::Integer(id), vector: vector.into(), payload: Payload::new() };
-/// cities.upsert(vec![point(7, [9.19, 45.46]), point(8, [12.49, 41.89])], &BuildOptions::default())?;
+/// cities.upsert(vec![point(7, [9.19, 45.46]), point(8, [12.49, 41.89])])?;
+/// let before = cities.clone();
+/// cities.delete(&[PointId::Integer(8)]);
 ///
-/// let found = cities.search(&[11.0, 42.0], Search::new(1))?;
-/// assert_eq!(found[0].point.id(), PointId::Integer(8));
+/// assert_eq!(cities.search(&[11.0, 42.0], Search::new(1))?[0].point.id(), PointId::Integer(7));
+/// assert_eq!(before.search(&[11.0, 42.0], Search::new(1))?[0].point.id(), PointId::Integer(8));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Collection {
-    schema: Schema,
-    rows: Hnsw,
-    points: Points,
+    schema: Arc<Schema>,
+    /// The large ones, which stay until they are merged.
+    sealed: Vec<Part>,
+    /// What is being sealed.
+    frozen: Vec<Part>,
+    /// Where points are added, the newest last.
+    growing: Vec<Part>,
     operation: u64,
-}
-
-thread_local! {
-    /// A search's buffers stay with the thread, so that a search allocates only its answer.
-    static BUFFERS: RefCell<(Scratch, Vec<Hit>)> = RefCell::default();
+    /// Points.
+    len: usize,
+    /// The sum of their checksums.
+    sum: u128,
 }
 
 impl Collection {
-    /// With more dead rows than this, of a hundred, the graph is built anew without them.
-    pub const MAX_DEAD_PERCENT: usize = 30;
+    /// A segment with more dead rows than this, of a hundred, is written anew without them.
+    pub const MAX_DEAD_PERCENT: usize = plan::MAX_DEAD_PERCENT;
 
     /// A collection without points.
     pub fn new(schema: Schema) -> Result<Self, ParamsError> {
-        let rows = Hnsw::new(schema.vectors, schema.hnsw)?;
-        Ok(Collection { schema, rows, points: Points::default(), operation: 0 })
+        schema.hnsw.validate()?;
+        Ok(Self::of_parts(Arc::new(schema), Vec::new(), 0))
     }
 
-    /// Stores `batch`, all of it or, on an error, nothing, and returns the number of this operation. Of points with the same id the
-    /// last one wins. Builds the graph in parallel, as `options` say; about `ef_construction · m` distances per point.
-    pub fn upsert(&mut self, batch: Vec<Point>, options: &BuildOptions<'_>) -> Result<u64, UpsertError> {
-        let batch = self.schema.checked(batch)?;
-        self.store(batch, options)
+    /// The points in `sealed`, no id of which is live in two, after operation `operation`.
+    fn of_parts(schema: Arc<Schema>, sealed: Vec<Part>, operation: u64) -> Self {
+        let (len, sum) = sealed
+            .iter()
+            .fold((0, 0), |(len, sum): (usize, u128), part| (len + part.dead.live(), sum.wrapping_add(part.sum())));
+        Collection { schema, sealed, frozen: Vec::new(), growing: Vec::new(), operation, len, sum }
     }
 
-    /// Stores `batch`, in which every vector is checked and no id comes twice. Errors only if there are too many rows.
-    fn store(&mut self, batch: Vec<Point>, options: &BuildOptions<'_>) -> Result<u64, UpsertError> {
-        let dim = self.schema.vectors.dim();
-        let vectors: Vec<f32> = batch.iter().flat_map(|point| point.vector.iter().copied()).collect();
-        let rows = Rows::new(&vectors, dim).expect("every vector was checked");
-        let slots = self.rows.extend(rows, options).map_err(|error| match error {
-            ExtendError::Vector { row, error } => UpsertError::Vector { id: batch[row].id, error },
-            ExtendError::TooMany { found } => UpsertError::TooMany { found },
-        })?;
-        let version = self.advance();
-        let mut stored = Vec::with_capacity(dim);
-        for (slot, Point { id, payload, .. }) in slots.map(Slot).zip(batch) {
-            self.rows.vector(slot, &mut stored);
-            let checksum = points::checksum(id, version, &stored, &payload);
-            self.points.put(id, Entry { slot, version, payload, checksum });
-        }
-        self.drop_dead_rows();
-        Ok(version)
+    /// All parts, the oldest first.
+    fn parts(&self) -> impl DoubleEndedIterator<Item = &Part> {
+        self.sealed.iter().chain(&self.frozen).chain(&self.growing)
     }
 
-    /// Removes the points of these ids, where they exist, and returns the number of this operation.
-    pub fn delete(&mut self, ids: &[PointId]) -> u64 {
-        let version = self.advance();
-        for &id in ids {
-            self.points.remove(id);
-        }
-        self.drop_dead_rows();
-        version
-    }
-
-    /// Gives points, which must be there, other payloads, and returns the number of this operation.
-    fn set_payloads(&mut self, points: Vec<(PointId, Payload)>) -> Result<u64, String> {
-        if let Some((id, _)) = points.iter().find(|(id, _)| self.points.slot(*id).is_none()) {
-            return Err(format!("a payload for point {id}, which does not exist"));
-        }
-        let version = self.advance();
-        let mut stored = Vec::with_capacity(self.schema.vectors.dim());
-        for (id, payload) in points {
-            self.rows.vector(self.points.slot(id).expect("looked up above"), &mut stored);
-            let checksum = points::checksum(id, version, &stored, &payload);
-            self.points.set_payload(id, payload, version, checksum);
-        }
-        Ok(version)
-    }
-
-    fn advance(&mut self) -> u64 {
-        self.operation += 1;
-        self.operation
-    }
-
-    /// Builds the graph anew from the live rows, in their order, if too many are dead.
-    fn drop_dead_rows(&mut self) {
-        let dead = self.rows.len() - self.points.len();
-        if dead * 100 <= self.rows.len() * Self::MAX_DEAD_PERCENT {
-            return;
-        }
-        let dim = self.schema.vectors.dim();
-        let mut vectors = Vec::with_capacity(self.points.len() * dim);
-        let mut row = Vec::with_capacity(dim);
-        for slot in self.points.live_slots() {
-            self.rows.vector(slot, &mut row);
-            vectors.extend_from_slice(&row);
-        }
-        let rows = Rows::new(&vectors, dim).expect("whole rows");
-        let options = BuildOptions::default();
-        self.rows = Hnsw::build(self.schema.vectors, self.schema.hnsw, rows, &options).expect("stored rows are valid");
-        self.points.renumber();
-    }
-
-    /// The nearest points, nearest first, ties by the order in which they were stored. Exact if asked for, or if the vectors to be
-    /// compared are at most [`Schema::full_scan_bytes`]; else found by the graph. With a filter every point is asked whether it
-    /// matches, and those that do are searched: `k` of them unless there are fewer. Errors if the vector does not fit the schema.
-    pub fn search(&self, vector: &[f32], search: Search<'_>) -> Result<Vec<Found<'_>>, SearchError> {
-        let query = VectorRef::from(vector);
-        let except = search.except.and_then(|id| self.points.slot(id));
-        let matching = search.filter.map(|filter| self.points.matching(filter));
-        let candidates = matching.as_ref().map_or(self.points.len(), SlotSet::len);
-        let is_candidate = |slot: Slot| {
-            matching.as_ref().map_or_else(|| self.points.is_live(slot), |matching| matching.contains(slot))
-        };
-        let k = search.k.min(candidates - usize::from(except.is_some_and(is_candidate)));
-        if k == 0 {
-            self.schema.vectors.check(query)?;
-            return Ok(Vec::new());
-        }
-        let accept = |slot: Slot| is_candidate(slot) && Some(slot) != except;
-        let params = SearchParams::new(k, search.ef);
-        BUFFERS.with_borrow_mut(|(scratch, hits)| {
-            if search.exact || candidates * self.row_bytes() <= self.schema.full_scan_bytes {
-                self.rows.exact(query, k, &accept, scratch, hits)?;
-            } else if except.is_none() && candidates == self.rows.len() {
-                self.rows.search(query, params, scratch, hits)?;
-            } else {
-                self.rows.search_filtered(query, params, &accept, scratch, hits)?;
-            }
-            let metric = self.schema.vectors.metric();
-            Ok(hits.iter().map(|hit| Found { point: self.view(hit.slot), score: metric.score(hit.distance) }).collect())
-        })
-    }
-
-    /// Every point from id `from` on that matches, in the order of ids.
-    pub fn matching<'a>(&'a self, from: PointId, filter: &'a Filter) -> impl Iterator<Item = PointView<'a>> {
-        self.scroll(from).filter(|point| filter.matches(point.id(), point.payload()))
-    }
-
-    /// Bytes of one stored vector.
-    fn row_bytes(&self) -> usize {
-        let word = match self.schema.vectors.element() {
-            ElementType::F32 => 4,
-            ElementType::F16 => 2,
-            ElementType::U8 | ElementType::I8 | ElementType::Bits => 1,
-        };
-        self.schema.vectors.words() * word
-    }
-
-    fn view(&self, slot: Slot) -> PointView<'_> {
-        self.points.view(self.points.id(slot), &self.rows).expect("a live row has a point")
+    /// Puts all points into one segment, with a graph if it is large enough for one. The build is as parallel as `options` say.
+    pub fn compact(&mut self, options: &BuildOptions<'_>) {
+        let parts: Vec<Part> = self.parts().cloned().collect();
+        let merged = merge(&parts, self.schema.vectors);
+        (self.frozen, self.growing) = (Vec::new(), Vec::new());
+        let large = merged.table.len() * self.schema.row_bytes() > self.schema.full_scan_bytes;
+        let index =
+            if large { Index::build(merged.vectors, self.schema.hnsw, options) } else { Index::Flat(merged.vectors) };
+        self.sealed = vec![Part::new(Segment { number: 0, table: merged.table, index })];
     }
 
     /// The point of this id.
     pub fn get(&self, id: PointId) -> Option<PointView<'_>> {
-        self.points.view(id, &self.rows)
-    }
-
-    /// Every point from id `from` on, in the order of ids.
-    pub fn scroll(&self, from: PointId) -> impl Iterator<Item = PointView<'_>> {
-        self.points.scroll(from, &self.rows)
+        let id = id.to_bytes();
+        self.parts().rev().find_map(|part| part.row_of(&id).map(|row| part.view(row)))
     }
 
     /// Number of points.
     pub fn len(&self) -> usize {
-        self.points.len()
+        self.len
     }
 
     /// Whether there is no point.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// Number of the last operation.
@@ -349,7 +257,7 @@ impl Collection {
 
     /// A checksum of all points, ids, versions, stored vectors and payloads: equal exactly if the points are.
     pub fn sum(&self) -> u128 {
-        self.points.sum()
+        self.sum
     }
 
     /// What the collection was made with.
@@ -357,8 +265,33 @@ impl Collection {
         &self.schema
     }
 
-    /// The rows and the graph over them, dead ones included.
-    pub fn graph(&self) -> &Hnsw {
-        &self.rows
+    /// Rows, those of points that were replaced or removed included.
+    pub fn rows(&self) -> usize {
+        self.parts().map(|part| part.segment.table.len()).sum()
+    }
+
+    /// Bytes of vectors, codes, links, ids and payloads, dead rows included.
+    pub fn bytes(&self) -> usize {
+        self.parts().map(|part| part.segment.table.bytes() + part.segment.index.bytes()).sum()
+    }
+
+    /// Its segments, the oldest first.
+    pub fn segments(&self) -> impl Iterator<Item = SegmentInfo> {
+        self.parts().map(SegmentInfo::of)
+    }
+
+    /// Proves the invariants of all graphs, and that every row is found by its id in one segment at most; returns what each graph
+    /// looks like, or names the first invariant that is broken.
+    pub fn check(&self) -> Result<Vec<GraphReport>, GraphFault> {
+        let reports = self.parts().map(|part| part.segment.index.check());
+        reports.filter_map(Result::transpose).collect()
+    }
+
+    /// The sum of all points, computed anew from what is stored.
+    fn sum_of_stored(&self) -> u128 {
+        let checksum = |point: PointView<'_>| {
+            crate::segment::checksum(point.id(), point.version(), &point.vector(), point.payload_text())
+        };
+        self.scroll(PointId::FIRST).map(checksum).fold(0, u128::wrapping_add)
     }
 }

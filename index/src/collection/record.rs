@@ -9,10 +9,8 @@
 //!           payload:                                                  payload length u32   payload
 //! ```
 
-use super::points::Payload;
-use super::{Collection, Point, Schema};
+use super::{Payload, Point, Schema};
 use crate::ids::PointId;
-use crate::params::BuildOptions;
 use crate::rows::VectorRef;
 
 /// What became of points.
@@ -124,18 +122,6 @@ impl<'a> Reader<'a> {
     fn payload(&mut self) -> Result<Payload, String> {
         let len = u32::from_le_bytes(self.take()?);
         serde_json::from_slice(self.slice(len as usize)?).map_err(|error| format!("a payload: {error}"))
-    }
-}
-
-impl Collection {
-    /// Does what `record` says and returns the number of this operation. Errors, having changed nothing, only where a record does not
-    /// go with the points, which none that was made for them does.
-    pub(crate) fn apply(&mut self, record: Record, options: &BuildOptions<'_>) -> Result<u64, String> {
-        match record {
-            Record::Store(points) => self.store(points, options).map_err(|error| error.to_string()),
-            Record::Delete(ids) => Ok(self.delete(&ids)),
-            Record::Payload(points) => self.set_payloads(points),
-        }
     }
 }
 

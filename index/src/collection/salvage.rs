@@ -10,7 +10,7 @@ use std::path::Path;
 use super::home;
 use super::manifest::Manifest;
 use super::record::Record;
-use super::{OpenCollectionError, Point, Schema, checkpoint};
+use super::{OpenCollectionError, Point, Schema, folder};
 use crate::ids::PointId;
 use crate::vfs::Vfs;
 use crate::wal;
@@ -33,9 +33,16 @@ pub fn salvage(vfs: &dyn Vfs, dir: &Path) -> Result<Salvaged, OpenCollectionErro
     let manifest = Manifest::read(vfs, dir)?;
     let schema = manifest.schema(dir)?;
     let mut lost = Vec::new();
-    let mut points: BTreeMap<PointId, Point> = BTreeMap::new();
-    let checkpointed = checkpoint::salvage(vfs, dir, &manifest, schema.vectors, &mut lost);
-    points.extend(checkpointed.into_iter().map(|point| (point.id, point)));
+    // Where it is not known which rows of a segment are dead, a point may be in several: the newest counts.
+    let mut newest: BTreeMap<PointId, folder::Intact> = BTreeMap::new();
+    for entry in &manifest.segments {
+        for intact in folder::salvage_part(vfs, dir, entry, schema.vectors, &mut lost) {
+            if newest.get(&intact.point.id).is_none_or(|held| held.version < intact.version) {
+                newest.insert(intact.point.id, intact);
+            }
+        }
+    }
+    let mut points: BTreeMap<PointId, Point> = newest.into_iter().map(|(id, intact)| (id, intact.point)).collect();
     let start = manifest.log;
     wal::salvage(vfs, dir, manifest.log_id(), start.file, start.position(), &mut lost, |record| {
         apply(&mut points, Record::decode(record, &schema)?);

@@ -2,18 +2,23 @@
 //!
 //! Changes wait in a queue. Whichever caller finds nobody at work takes all that wait, logs them as one group, with one sync, applies
 //! them, and hands out what became of each; meanwhile the next ones wait. So a sync is shared by as many as came while the last one ran,
-//! and nobody waits for company. A change is applied, and so seen by readers, only after its group counts as stored.
+//! and nobody waits for company. A change is applied, and so seen by readers, only after its group counts as stored. Readers take a view
+//! and hold no lock; a change makes a new one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::change::{Change, WriteError};
-use super::home::{CreateError, Home, Options, Recovery};
+use super::home::{self, Home, Options, Read, Recovery, Upkeep};
+use super::journal::Journal;
 use super::record::Record;
-use super::{CheckpointError, Collection, OpenCollectionError, Schema};
+use super::upkeep::Store;
+use super::worker::Worker;
+use super::{CheckpointError, Collection, CreateError, OpenCollectionError, Schema};
 use crate::params::BuildOptions;
 use crate::vfs::Vfs;
 use crate::wal::LogError;
@@ -22,7 +27,8 @@ use crate::wal::LogError;
 const MAX_GROUP_CHANGES: usize = 1024;
 const MAX_GROUP_BYTES: usize = 4 << 20;
 
-/// A collection that any number of threads read and change, kept in a folder or in memory.
+/// A collection that any number of threads read and change, kept in a folder or in memory. Dropped, it ends its background work first;
+/// a merge under way is given up.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -45,11 +51,33 @@ const MAX_GROUP_BYTES: usize = 4 << 20;
 /// ```
 #[derive(Debug)]
 pub struct SharedCollection {
-    collection: RwLock<Collection>,
+    shared: Arc<Shared>,
+    recovery: Option<Recovery>,
+    worker: Option<Worker>,
+}
+
+/// What callers and background threads share. Locks are taken in this order: `rewriting`, `store`, `journal`, `view`.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: Options,
+    /// Held only while the view is taken or replaced.
+    view: RwLock<Arc<Collection>>,
     queue: Mutex<Queue>,
     turn: Condvar,
-    /// Held while the log is written to or a checkpoint is made; always taken before `collection`.
-    home: Mutex<Option<Home>>,
+    /// Held while the log is written to or the view replaced; none of a collection in memory.
+    pub(super) journal: Mutex<Option<Journal>>,
+    /// Held while something is sealed, and while a manifest is replaced.
+    pub(super) store: Mutex<Store>,
+    /// Rows that were dead when last sealed or merged.
+    pub(super) sealed_dead: AtomicUsize,
+    /// Nothing is written to the folder any more.
+    closed: AtomicBool,
+    /// Held while segments are merged.
+    pub(super) rewriting: Mutex<()>,
+    /// Why the last sealing or merge failed, if it did.
+    error: Mutex<Option<String>>,
+    /// What failed in the background, until somebody is told.
+    untold: Mutex<Option<CheckpointError>>,
 }
 
 #[derive(Debug, Default)]
@@ -65,41 +93,167 @@ struct Queue {
 
 impl SharedCollection {
     /// A collection that ends with the process.
-    pub fn in_memory(collection: Collection) -> Self {
-        Self::new(collection, None)
+    pub fn in_memory(collection: Collection, options: Options) -> Self {
+        let store = Store::new(None, collection.sealed.clone(), 0);
+        Self::new(collection, store, None, options, None)
     }
 
     /// Makes a collection in folder `dir`, which is made if missing.
     pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, schema: Schema, options: Options) -> Result<Self, CreateError> {
         let collection = Collection::new(schema)?;
-        let home = Home::create(vfs, dir, collection.schema(), options)?;
-        Ok(Self::new(collection, Some(home)))
+        let Home { folder, journal } = home::create(vfs, dir, collection.schema(), options)?;
+        let store = Store::new(Some(folder), Vec::new(), 0);
+        Ok(Self::new(collection, store, Some(journal), options, Some(Recovery::default())))
     }
 
     /// Opens the collection in folder `dir`: every change that counted as stored is there. A group that a crash left unfinished is
     /// cut off; anything else that is not what was written is an error, and nothing is repaired or left out.
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, OpenCollectionError> {
-        let (home, collection) = Home::open(vfs, dir, options)?;
-        Ok(Self::new(collection, Some(home)))
+        let (Home { folder, journal }, Read { manifest, parts, collection, recovery, .. }) =
+            home::open(vfs, dir, options)?;
+        let store = Store::new(Some(folder), parts, manifest.operation);
+        Ok(Self::new(collection, store, Some(journal), options, Some(recovery)))
     }
 
-    fn new(collection: Collection, home: Option<Home>) -> Self {
-        SharedCollection {
-            collection: RwLock::new(collection),
+    fn new(
+        collection: Collection,
+        store: Store,
+        journal: Option<Journal>,
+        options: Options,
+        recovery: Option<Recovery>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            options,
+            view: RwLock::new(Arc::new(collection)),
             queue: Mutex::default(),
             turn: Condvar::new(),
-            home: Mutex::new(home),
-        }
+            journal: Mutex::new(journal),
+            sealed_dead: AtomicUsize::new(store.dead()),
+            store: Mutex::new(store),
+            closed: AtomicBool::new(false),
+            rewriting: Mutex::default(),
+            error: Mutex::default(),
+            untold: Mutex::default(),
+        });
+        let worker = (options.upkeep == Upkeep::Background).then(|| Worker::start(&shared));
+        SharedCollection { shared, recovery, worker }
     }
 
-    /// The collection, for reading. Changes wait until it is given back.
-    pub fn read(&self) -> RwLockReadGuard<'_, Collection> {
-        self.collection.read()
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The collection as it is now, for as long as the caller keeps it. No lock is held, and no change waits.
+    pub fn read(&self) -> Arc<Collection> {
+        self.shared.view()
     }
 
     /// Makes `change`, all of it or, on an error, nothing, and returns the number of the operation. When this returns it is seen by
     /// every reader and is as durable as [`Options::sync`] says.
     pub fn write(&self, change: Change) -> Result<u64, WriteError> {
+        let outcome = self.shared.write(change);
+        match self.shared.options.upkeep {
+            Upkeep::Background => self.worker.iter().for_each(Worker::wake_if_due),
+            // A failure is kept, and asked for by `checkpoint_error`.
+            Upkeep::Along => drop(self.shared.keep_up()),
+            Upkeep::Tended => {}
+        }
+        outcome
+    }
+
+    /// Does what is due besides changes: syncs the log at its interval, and with [`Upkeep::Tended`] seals and merges. Also says, once, what
+    /// failed in the background. To be called now and then.
+    pub fn tend(&self) -> Result<(), CheckpointError> {
+        if let Some(journal) = self.shared.journal.lock().as_mut() {
+            journal.sync_if_due()?;
+        }
+        match self.shared.untold.lock().take() {
+            Some(error) => Err(error),
+            None if self.shared.options.upkeep == Upkeep::Tended => self.shared.keep_up(),
+            None => Ok(()),
+        }
+    }
+
+    /// Seals all that is new: afterwards opening reads no log.
+    pub fn checkpoint(&self) -> Result<(), CheckpointError> {
+        let last = self.read().operation();
+        while self.shared.store.lock().operation < last && self.shared.seal()? {}
+        Ok(())
+    }
+
+    /// Puts all points into one segment, with a graph if it is large enough for one, and gives back the room of those that were replaced
+    /// or removed. Changes and searches go on meanwhile. The build is as parallel as `options` say.
+    pub fn compact(&self, options: &BuildOptions<'_>) -> Result<(), CheckpointError> {
+        self.checkpoint()?;
+        self.shared.rewrite(true, options).map(drop)
+    }
+
+    /// Returns once nothing is due to be sealed or merged, having done what is.
+    pub fn settle(&self) -> Result<(), CheckpointError> {
+        self.shared.keep_up()
+    }
+
+    /// Ends the background work, and writes nothing more to the folder once this returns: it may be moved or removed. Changes are refused
+    /// from now on; reading goes on.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.worker.iter().for_each(Worker::stop);
+        // Whoever was merging, sealing or writing to the log is done once these can be had.
+        drop((self.shared.rewriting.lock(), self.shared.store.lock(), self.shared.journal.lock()));
+    }
+
+    /// What was found when the collection was opened; `None` of one in memory.
+    pub fn recovery(&self) -> Option<Recovery> {
+        self.recovery
+    }
+
+    /// Why the last sealing or merge failed, if it did. Nothing is lost by it; the log grows, and opening takes longer.
+    pub fn checkpoint_error(&self) -> Option<String> {
+        self.shared.error.lock().clone()
+    }
+
+    /// Why changes are refused until the collection is opened again, if they are.
+    pub fn read_only(&self) -> Option<String> {
+        self.shared.read_only()
+    }
+}
+
+impl Shared {
+    /// The collection as it is now.
+    pub(super) fn view(&self) -> Arc<Collection> {
+        Arc::clone(&self.view.read())
+    }
+
+    /// Makes `next` what readers see; the caller holds the journal.
+    pub(super) fn publish(&self, next: Collection) {
+        let next = Arc::new(next);
+        let last = std::mem::replace(&mut *self.view.write(), next);
+        // If nobody reads it any more it is taken apart here, with no lock held.
+        drop(last);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Keeps in mind how sealing or merging went.
+    pub(super) fn note<T>(&self, outcome: &Result<T, CheckpointError>) {
+        *self.error.lock() = outcome.as_ref().err().map(ToString::to_string);
+    }
+
+    /// Keeps what failed in the background until somebody asks.
+    pub(super) fn tell(&self, error: CheckpointError) {
+        *self.untold.lock() = Some(error);
+    }
+
+    pub(super) fn read_only(&self) -> Option<String> {
+        if self.is_closed() {
+            return Some("it was closed".into());
+        }
+        self.journal.lock().as_ref().and_then(|journal| journal.broken().map(String::from))
+    }
+
+    fn write(&self, change: Change) -> Result<u64, WriteError> {
         let mut queue = self.queue.lock();
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
@@ -131,67 +285,32 @@ impl SharedCollection {
     /// Logs and applies `changes` in order; what became of each.
     fn make(&self, changes: Vec<(u64, Change)>) -> Outcomes {
         let mut outcomes = Vec::with_capacity(changes.len());
-        let mut home = self.home.lock();
         let mut resolved = Vec::with_capacity(changes.len());
-        let (first, sum) = {
-            let collection = self.collection.read();
-            let mut rows = collection.graph().len();
-            for (ticket, change) in changes {
-                match change.resolve(&collection, &mut rows) {
-                    Ok(record) => resolved.push((ticket, record)),
-                    Err(error) => outcomes.push((ticket, Err(error))),
-                }
+        let mut journal = self.journal.lock();
+        if self.is_closed() {
+            let refused = || Err(WriteError::ReadOnly { why: "it was closed".into() });
+            return changes.into_iter().map(|(ticket, _)| (ticket, refused())).collect();
+        }
+        let view = self.view();
+        for (ticket, change) in changes {
+            match change.resolve(&view) {
+                Ok(record) => resolved.push((ticket, record)),
+                Err(error) => outcomes.push((ticket, Err(error))),
             }
-            (collection.operation() + 1, collection.sum())
-        };
-        if let Some(home) = home.as_mut() {
-            log(home, first, sum, &mut resolved, &mut outcomes);
+        }
+        if let Some(journal) = journal.as_mut() {
+            log(journal, view.operation() + 1, view.sum(), &mut resolved, &mut outcomes);
         }
         if resolved.is_empty() {
             return outcomes;
         }
-        let mut collection = self.collection.write();
+        let mut next = Collection::clone(&view);
         for (ticket, record) in resolved {
-            let applied = collection.apply(record, &BuildOptions::default());
+            let applied = next.apply(record);
             outcomes.push((ticket, Ok(applied.expect("the record was made for these points"))));
         }
-        drop(collection);
-        if let Some(home) = home.as_mut() {
-            home.checkpoint_along(&self.collection.read());
-        }
+        self.publish(next);
         outcomes
-    }
-
-    /// Does what is due besides changes: syncs the log at its interval, makes a checkpoint of a long one. To be called now and then.
-    pub fn tend(&self) -> Result<(), CheckpointError> {
-        let mut home = self.home.lock();
-        let Some(home) = home.as_mut() else { return Ok(()) };
-        home.sync_if_due()?;
-        let collection = self.collection.read();
-        if home.checkpoint_due(&collection) { home.checkpoint(&collection) } else { Ok(()) }
-    }
-
-    /// Makes a checkpoint, unless there is nothing new: afterwards opening reads no log.
-    pub fn checkpoint(&self) -> Result<(), CheckpointError> {
-        match self.home.lock().as_mut() {
-            Some(home) => home.checkpoint(&self.collection.read()),
-            None => Ok(()),
-        }
-    }
-
-    /// What was found when the collection was opened; `None` of one in memory.
-    pub fn recovery(&self) -> Option<Recovery> {
-        self.home.lock().as_ref().map(Home::recovery)
-    }
-
-    /// Why the last checkpoint could not be made, if it could not. Nothing is lost by it; the log grows, and opening takes longer.
-    pub fn checkpoint_error(&self) -> Option<String> {
-        self.home.lock().as_ref().and_then(|home| home.checkpoint_error().map(String::from))
-    }
-
-    /// Why changes are refused until the collection is opened again, if they are.
-    pub fn read_only(&self) -> Option<String> {
-        self.home.lock().as_ref().and_then(|home| home.broken().map(String::from))
     }
 }
 
@@ -199,10 +318,10 @@ impl SharedCollection {
 type Outcomes = Vec<(u64, Result<u64, WriteError>)>;
 
 /// Logs `resolved`; what could not be is moved to `outcomes`. On a full disk deletes are logged all the same.
-fn log(home: &mut Home, first: u64, sum: u128, resolved: &mut Vec<(u64, Record)>, outcomes: &mut Outcomes) {
+fn log(journal: &mut Journal, first: u64, sum: u128, resolved: &mut Vec<(u64, Record)>, outcomes: &mut Outcomes) {
     let grows = |record: &Record| !matches!(record, Record::Delete(_));
     if resolved.iter().any(|(_, record)| grows(record))
-        && let Err(error) = home.ensure_reserve()
+        && let Err(error) = journal.ensure_reserve()
     {
         refuse(resolved, outcomes, grows, &error);
     }
@@ -211,9 +330,9 @@ fn log(home: &mut Home, first: u64, sum: u128, resolved: &mut Vec<(u64, Record)>
         if records.is_empty() {
             return;
         }
-        let Err(error) = home.commit(first, sum, &records) else { return };
+        let Err(error) = journal.commit(first, sum, &records) else { return };
         let full = matches!(&error, LogError::Refused { source, .. } if is_full(source));
-        if last_attempt || !full || !home.release_reserve() {
+        if last_attempt || !full || !journal.release_reserve() {
             return refuse(resolved, outcomes, |_| true, &error);
         }
         refuse(resolved, outcomes, grows, &error);
@@ -280,7 +399,7 @@ impl Queue {
 }
 
 /// Ends the writing if the caller at work panics: others must not wait for it for ever.
-struct AtWork<'a>(&'a SharedCollection);
+struct AtWork<'a>(&'a Shared);
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {

@@ -48,15 +48,32 @@ impl QuantizedGraph {
         rows: Rows<'_>,
         options: &BuildOptions<'_>,
     ) -> Result<Self, BuildError> {
-        let (metric, element) = (spec.metric(), spec.element());
-        // Whole numbers are not scaled to length one, as cosine has it here.
-        let floats = matches!(element, ElementType::F32 | ElementType::F16);
-        if !(floats && metric == Metric::Cosine || (floats || element == ElementType::U8) && metric == Metric::L2) {
-            return Err(Unsupported { metric, element }.into());
-        }
-        params.validate()?;
         let mut vectors = Vectors::new(spec);
         vectors.extend(rows)?;
+        Self::over(vectors, params, options)
+    }
+
+    /// Whether there can be an index of such rows.
+    pub(crate) fn supports(spec: VectorSpec) -> bool {
+        match spec.element() {
+            ElementType::F32 | ElementType::F16 => matches!(spec.metric(), Metric::L2 | Metric::Cosine),
+            // By cosine bytes would have to be scaled to length one, which no bytes can say.
+            ElementType::U8 => spec.metric() == Metric::L2,
+            ElementType::I8 | ElementType::Bits => false,
+        }
+    }
+
+    /// An index over rows that are stored already.
+    pub(crate) fn over(
+        vectors: Vectors,
+        params: QuantizedParams,
+        options: &BuildOptions<'_>,
+    ) -> Result<Self, BuildError> {
+        let spec = vectors.spec();
+        if !Self::supports(spec) {
+            return Err(Unsupported { metric: spec.metric(), element: spec.element() }.into());
+        }
+        params.validate()?;
         threads::run(options.threads, || Ok(Self::of(spec, params, vectors, options)))
     }
 

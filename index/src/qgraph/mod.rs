@@ -4,12 +4,13 @@
 //! Gou et al., SIGMOD 2025, arXiv:2411.12229, on RaBitQ's codes). One hop scores all 32 from one sequential read, and computes a
 //! single exact distance. It is built whole and not changed after.
 //!
-//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · masked (among the rows of a mask) · params ·
-//! rotated build calibrate · save.
+//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · masked (among the rows of a mask) · exact
+//! (every row) · params · rotated build calibrate · save.
 
 pub(crate) mod build;
 mod calibrate;
 pub(crate) mod entry;
+mod exact;
 pub(crate) mod frontier;
 mod gate;
 mod layout;
@@ -34,6 +35,7 @@ use crate::graph::links::NONE;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::metric::Metric;
+use crate::params::SearchParams;
 use crate::planner::Costs;
 use crate::quant::byte::{ByteQuery, Scale};
 use crate::quant::rotation::Rotation;
@@ -179,6 +181,24 @@ impl QuantizedGraph {
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
         let run = Run { limits: self.limits_of(params)?, give_up: false, accept, mask: None };
+        self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
+    }
+
+    /// As [`search_filtered`](QuantizedGraph::search_filtered), but the walk goes on until `ef` accepted rows are nearer than the nearest
+    /// candidate: what a beam of that width does in an [`Hnsw`](crate::Hnsw).
+    pub(crate) fn search_beam(
+        &self,
+        query: VectorRef<'_>,
+        SearchParams { k, ef }: SearchParams,
+        accept: &dyn Fn(Slot) -> bool,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        hits.clear();
+        let limits = self.limits_of(QuantizedSearch::new(k, 0.0))?;
+        let ef = ef.min(self.len()).max(limits.k);
+        let limits = Limits { k: ef, keep: limits.keep.max(ef), ..limits };
+        let run = Run { limits, give_up: false, accept, mask: None };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 

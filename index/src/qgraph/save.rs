@@ -15,9 +15,9 @@ use crate::quant::byte::Scale;
 use crate::quant::rotation::Rotation;
 use crate::spec::VectorSpec;
 use crate::storage::codec;
-use crate::storage::format::{self, IndexFile, OpenError, SaveError, Section};
+use crate::storage::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
 use crate::storage::save::{StoredSpec, vector_bytes, vectors};
-use crate::vfs::RealFs;
+use crate::vfs::{RealFs, Vfs};
 
 use super::calibrate::Calibration;
 use super::entry::{Entries, block_bytes};
@@ -38,6 +38,16 @@ impl QuantizedGraph {
     /// Writes the index to `path`, replacing what is there; at any moment the file is the old one or the new one, whole. On disk
     /// when this returns.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
+        self.with_sections(|sections| format::replace(&RealFs, path.as_ref(), sections))
+    }
+
+    /// Writes the index to a new file at `path` in `vfs`; the name is on disk once the folder is synced.
+    pub(crate) fn save_new(&self, vfs: &dyn Vfs, path: &Path) -> Result<FileId, SaveError> {
+        self.with_sections(|sections| format::write(vfs, path, sections))
+    }
+
+    /// Hands the parts of the file to `write`.
+    fn with_sections<R>(&self, write: impl FnOnce(&[(Section, &[u8])]) -> R) -> R {
         let lossless = self.scale == Scale::Whole;
         let metadata = codec::encode(&Metadata {
             spec: self.spec.into(),
@@ -55,13 +65,24 @@ impl QuantizedGraph {
             (Section::Twins, bytemuck::cast_slice(self.twins.as_slice())),
             (Section::Rows, self.full.as_ref().map_or(&[][..], vector_bytes)),
         ];
-        format::replace(&RealFs, path.as_ref(), &sections)
+        write(&sections)
     }
 
     /// Maps the index in `path` after verifying every checksum and the bounds of every link; what a search needs is read from the file
     /// when it needs it. The file must stay as it is while it is open: replace it by rename, as [`save`](QuantizedGraph::save) does.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let file = IndexFile::open(&RealFs, path.as_ref())?;
+        Self::from_file(&IndexFile::open(&RealFs, path.as_ref())?)
+    }
+
+    /// The index in `file`, whose checksums hold.
+    pub(crate) fn from_file(file: &IndexFile) -> Result<Self, OpenError> {
+        let index = Self::unchecked(file)?;
+        index.check_shape().map_err(|(section, what)| file.invalid(section, what))?;
+        Ok(index)
+    }
+
+    /// The index in `file`, of which nothing is known but that its rows are as many as they say: fit for reading vectors.
+    pub(crate) fn unchecked(file: &IndexFile) -> Result<Self, OpenError> {
         let metadata: Metadata = codec::decode(file.bytes(Section::Metadata)?)
             .ok_or_else(|| file.invalid(Section::Metadata, "it does not decode".into()))?;
         let invalid = |what: String| file.invalid(Section::Metadata, what);
@@ -89,9 +110,8 @@ impl QuantizedGraph {
             copies: OnceLock::new(),
         };
         if !metadata.lossless {
-            index.full = Some(vectors(&file, spec, Some(index.len()))?);
+            index.full = Some(vectors(file, spec, Some(index.len()))?);
         }
-        index.check_shape().map_err(|(section, what)| file.invalid(section, what))?;
         Ok(index)
     }
 

@@ -76,10 +76,16 @@ pub(crate) enum Section {
     HighNibbles = 14,
     CodeTerms = 15,
     FineRows = 16,
+    Ids = 17,
+    Versions = 18,
+    Checksums = 19,
+    PayloadEnds = 20,
+    Payloads = 21,
+    Dead = 22,
 }
 
 impl Section {
-    const ALL: [Section; 16] = [
+    const ALL: [Section; 22] = [
         Section::Metadata,
         Section::Rows,
         Section::Levels,
@@ -96,6 +102,12 @@ impl Section {
         Section::HighNibbles,
         Section::CodeTerms,
         Section::FineRows,
+        Section::Ids,
+        Section::Versions,
+        Section::Checksums,
+        Section::PayloadEnds,
+        Section::Payloads,
+        Section::Dead,
     ];
 
     fn name(self) -> &'static str {
@@ -116,8 +128,22 @@ impl Section {
             Section::HighNibbles => "higher nibbles",
             Section::CodeTerms => "terms of codes",
             Section::FineRows => "fine rows",
+            Section::Ids => "ids",
+            Section::Versions => "versions",
+            Section::Checksums => "checksums of points",
+            Section::PayloadEnds => "ends of payloads",
+            Section::Payloads => "payloads",
+            Section::Dead => "dead rows",
         }
     }
+}
+
+/// What tells a file from every other: its length, and the checksum of its header, which covers those of its sections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileId {
+    pub(crate) bytes: u64,
+    pub(crate) checksum: u32,
 }
 
 /// An index that could not be written. The file that was there, if any, is as it was.
@@ -182,6 +208,16 @@ pub enum OpenError {
         /// What shows it.
         what: String,
     },
+    /// A sound file, and not the one that is meant: of another time, or of another collection.
+    #[error("{path}: another file than the one meant: checksum {found:08x}, expected {expected:08x}", path = path.display())]
+    Stranger {
+        /// The file.
+        path: PathBuf,
+        /// The checksum of the file meant.
+        expected: u32,
+        /// The checksum of the file found.
+        found: u32,
+    },
 }
 
 /// Writes `sections` to `path` by way of a temporary file beside it, so that `path` holds the old content or the new at any moment,
@@ -197,7 +233,7 @@ fn try_replace(vfs: &dyn Vfs, path: &Path, sections: &[(Section, &[u8])]) -> io:
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
     temporary.push(format!(".{}-{call}.tmp", std::process::id()));
     let temporary = path.with_file_name(temporary);
-    let result = try_write(vfs, &temporary, sections).and_then(|()| vfs.rename(&temporary, path));
+    let result = try_write(vfs, &temporary, sections).and_then(|_| vfs.rename(&temporary, path));
     if result.is_err() {
         // What is left of it is of no use; the error to report is the first one.
         let _ = vfs.remove(&temporary);
@@ -207,11 +243,11 @@ fn try_replace(vfs: &dyn Vfs, path: &Path, sections: &[(Section, &[u8])]) -> io:
 }
 
 /// Writes `sections` to a new file at `path`. Its bytes are on disk when this returns, its name is not.
-pub(crate) fn write(vfs: &dyn Vfs, path: &Path, sections: &[(Section, &[u8])]) -> Result<(), SaveError> {
+pub(crate) fn write(vfs: &dyn Vfs, path: &Path, sections: &[(Section, &[u8])]) -> Result<FileId, SaveError> {
     try_write(vfs, path, sections).map_err(|error| SaveError { path: path.to_owned(), error })
 }
 
-fn try_write(vfs: &dyn Vfs, path: &Path, sections: &[(Section, &[u8])]) -> io::Result<()> {
+fn try_write(vfs: &dyn Vfs, path: &Path, sections: &[(Section, &[u8])]) -> io::Result<FileId> {
     let mut table = Vec::with_capacity(sections.len());
     let mut end = size_of::<Header>() + sections.len() * size_of::<Entry>();
     for (kind, bytes) in sections {
@@ -234,7 +270,10 @@ fn try_write(vfs: &dyn Vfs, path: &Path, sections: &[(Section, &[u8])]) -> io::R
         at = entry.offset as usize + bytes.len();
     }
     let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    if faults::on(Safeguard::VectorsSync) { file.sync() } else { Ok(()) }
+    if faults::on(Safeguard::SegmentSync) {
+        file.sync()?;
+    }
+    Ok(FileId { bytes: header.file_len, checksum: header.checksum })
 }
 
 /// CRC32C over header and table, with the header's own checksum field zero.
@@ -248,6 +287,7 @@ fn checksum(header: Header, table: &[Entry]) -> u32 {
 pub(crate) struct IndexFile {
     path: PathBuf,
     file: Arc<MappedFile>,
+    id: FileId,
     table: Vec<Entry>,
 }
 
@@ -255,6 +295,16 @@ impl IndexFile {
     /// Maps and verifies `path`. Cost: O(1) to map, one pass over the bytes to verify.
     pub(crate) fn open(vfs: &dyn Vfs, path: &Path) -> Result<Self, OpenError> {
         Self::open_checked(vfs, path, true)
+    }
+
+    /// As [`open`](IndexFile::open), of the very file that `id` names.
+    pub(crate) fn open_as(vfs: &dyn Vfs, path: &Path, id: FileId) -> Result<Self, OpenError> {
+        let file = Self::open(vfs, path)?;
+        if file.id != id && faults::on(Safeguard::SegmentIdentity) {
+            let (expected, found) = (id.checksum, file.id.checksum);
+            return Err(OpenError::Stranger { path: file.path, expected, found });
+        }
+        Ok(file)
     }
 
     /// Maps `path` and makes sure that its sections lie in the file, whatever their checksums say.
@@ -285,13 +335,14 @@ impl IndexFile {
         let table = bytes.get(size_of::<Header>()..table_end).ok_or_else(|| too_short(table_end))?;
         let table: Vec<Entry> = table.chunks_exact(size_of::<Entry>()).map(bytemuck::pod_read_unaligned).collect();
         let computed = checksum(header, &table);
-        if computed != header.checksum && sums && faults::on(Safeguard::VectorsHeaderChecksum) {
+        if computed != header.checksum && sums && faults::on(Safeguard::SegmentHeaderChecksum) {
             return Err(corrupt("header", 0, mismatch(header.checksum, computed)));
         }
         if header.file_len != bytes.len() as u64 {
             return Err(OpenError::Length { expected: header.file_len, found: bytes.len() as u64, path });
         }
-        let opened = IndexFile { path: path.clone(), file: Arc::new(file), table };
+        let id = FileId { bytes: header.file_len, checksum: header.checksum };
+        let opened = IndexFile { path: path.clone(), file: Arc::new(file), id, table };
         opened.verify(sums)?;
         Ok(opened)
     }
@@ -307,7 +358,7 @@ impl IndexFile {
                 continue;
             }
             let computed = crc32c::crc32c(self.bytes_of(entry));
-            if computed != entry.checksum && faults::on(Safeguard::VectorsSectionChecksum) {
+            if computed != entry.checksum && faults::on(Safeguard::SegmentSectionChecksum) {
                 return Err(self.corrupt(entry, mismatch(entry.checksum, computed)));
             }
         }

@@ -16,7 +16,7 @@ use crate::vectors::dense::{Dense, Vectors, with_rows};
 use crate::vfs::{RealFs, Vfs};
 
 use super::codec;
-use super::format::{self, IndexFile, OpenError, SaveError, Section};
+use super::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
 
 /// All that is not an array.
 #[derive(Debug, Encode, Decode)]
@@ -35,7 +35,7 @@ impl Hnsw {
     }
 
     /// Writes the index to a new file at `path` in `vfs`; the name is on disk once the folder is synced.
-    pub(crate) fn save_new(&self, vfs: &dyn Vfs, path: &Path) -> Result<(), SaveError> {
+    pub(crate) fn save_new(&self, vfs: &dyn Vfs, path: &Path) -> Result<FileId, SaveError> {
         self.with_sections(|sections| format::write(vfs, path, sections))
     }
 
@@ -66,12 +66,11 @@ impl Hnsw {
     /// as a search needs them, and copied into memory by the first change. The file must stay as it is while it is open: replace it
     /// by rename, as [`save`](Hnsw::save) does.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::open_in(&RealFs, path.as_ref())
+        Self::from_file(&IndexFile::open(&RealFs, path.as_ref())?)
     }
 
-    /// As [`open`](Hnsw::open), in `vfs`.
-    pub(crate) fn open_in(vfs: &dyn Vfs, path: &Path) -> Result<Self, OpenError> {
-        let file = IndexFile::open(vfs, path)?;
+    /// The index in `file`, whose checksums hold.
+    pub(crate) fn from_file(file: &IndexFile) -> Result<Self, OpenError> {
         let metadata: Metadata = codec::decode(file.bytes(Section::Metadata)?)
             .ok_or_else(|| file.invalid(Section::Metadata, "it does not decode".into()))?;
         let invalid = |what: String| file.invalid(Section::Metadata, what);
@@ -94,13 +93,8 @@ impl Hnsw {
         if graph.entry.is_some_and(|entry| entry as usize >= nodes) || graph.entry.is_none() != (nodes == 0) {
             return Err(invalid(format!("entry {:?} of {nodes} nodes", graph.entry)));
         }
-        let vectors = vectors(&file, spec, Some(nodes))?;
+        let vectors = vectors(file, spec, Some(nodes))?;
         Ok(Hnsw { params: metadata.params, vectors, graph, known: Known::default() })
-    }
-
-    /// The rows in the file at `path`, which are of `spec`, whatever is wrong with the rest of it: no checksum is looked at.
-    pub(crate) fn damaged_rows(vfs: &dyn Vfs, path: &Path, spec: VectorSpec) -> Result<Vectors, OpenError> {
-        vectors(&IndexFile::open_damaged(vfs, path)?, spec, None)
     }
 }
 

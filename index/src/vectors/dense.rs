@@ -94,6 +94,15 @@ impl<T: Component> Dense<T> {
         outcome
     }
 
+    /// Appends a row that was stored before, as [`decode`](Dense::decode) gave it.
+    fn push_stored(&mut self, vector: &[f32]) {
+        let at = self.rows.len();
+        self.rows.resize(at + self.stride);
+        for (word, &x) in self.rows.as_mut_slice()[at..].iter_mut().zip(vector) {
+            *word = T::from_f32(x).expect("a word that was stored");
+        }
+    }
+
     pub(crate) fn reserve(&mut self, rows: usize) {
         self.rows.reserve(rows * self.stride);
     }
@@ -185,6 +194,16 @@ impl Vectors {
         let outcome = with_rows!(self, dense => dense.extend(rows));
         outcome.map_err(|(row, error)| ExtendError::Vector { row, error })?;
         Ok(first as u32..found as u32)
+    }
+
+    /// Appends a row that was stored before, as [`decode`](Vectors::decode) gave it: nothing is scaled or checked again.
+    pub(crate) fn push_stored(&mut self, vector: &[f32]) {
+        with_rows!(self, rows => rows.push_stored(vector));
+    }
+
+    /// Makes room for `rows` rows in all.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        with_rows!(self, dense => dense.reserve(rows));
     }
 
     /// Leaves the `k` nearest rows for which `accept` holds in `scratch.accepted`.

@@ -37,6 +37,11 @@ pub(crate) fn log_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{PREFIX}{number}{SUFFIX}"))
 }
 
+/// The bytes of log file `number` of log `id` that goes on at `at` and holds no group yet.
+pub(crate) fn empty_log(id: LogId, number: u64, at: Position) -> Vec<u8> {
+    frame::file_header(id, number, at).to_vec()
+}
+
 /// The number of the log file of this name, if it is one.
 pub(crate) fn log_number(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use vicino_index::collection::{Collection, Schema};
+use vicino_index::collection::{Collection, Schema, SegmentInfo};
 use vicino_index::{ElementType, HnswParams, VectorSpec};
 
 use super::body::Body;
@@ -97,13 +97,13 @@ fn vector_params(given: &Map<String, Value>) -> Result<VectorParams, ApiError> {
 }
 
 fn describe(collection: &Collection) -> CollectionInfo {
-    let schema = collection.schema();
+    let (schema, segments) = (collection.schema(), collection.segments().collect::<Vec<_>>());
     CollectionInfo {
         status: "green",
         optimizer_status: "ok",
-        indexed_vectors_count: collection.len(),
+        indexed_vectors_count: segments.iter().filter(|segment| segment.kind.is_graph()).map(SegmentInfo::live).sum(),
         points_count: collection.len(),
-        segments_count: 1,
+        segments_count: segments.len(),
         config: CollectionConfig {
             params: CollectionParams {
                 vectors: schema.note.get(VECTORS).cloned().unwrap_or_default(),

@@ -104,7 +104,7 @@ pub(super) async fn scroll(
     let filter = request.filter.map(|FilterIn(filter)| filter);
     let from = request.offset.unwrap_or(PointId::FIRST);
     let page = read(store, name, move |collection| {
-        let matches = |point: &PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(point.id(), point.payload()));
+        let matches = |point: &PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(point.id(), &point.payload()));
         let mut rest = collection.scroll(from).filter(matches);
         let points = rest.by_ref().take(limit).map(|point| wanted.record(point)).collect();
         Ok(ScrollPage { points, next_page_offset: rest.next().map(|point| point.id()) })

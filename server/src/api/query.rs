@@ -112,7 +112,7 @@ impl Plan {
     /// Without a query there is no nearness: points come by id, each with score 0.
     fn in_id_order(&self, collection: &Collection) -> Vec<ScoredPoint> {
         let matches =
-            |point: &PointView<'_>| self.filter.as_ref().is_none_or(|f| f.matches(point.id(), point.payload()));
+            |point: &PointView<'_>| self.filter.as_ref().is_none_or(|f| f.matches(point.id(), &point.payload()));
         let points = collection.scroll(PointId::FIRST).filter(matches).skip(self.offset).take(self.limit);
         points.map(|point| self.scored(point, 0.0)).collect()
     }

@@ -57,10 +57,10 @@ impl Selection {
 
     pub(super) fn payload(&self, point: PointView<'_>) -> Option<Payload> {
         match &self.payload {
-            PayloadPart::All => Some(point.payload().clone()),
+            PayloadPart::All => Some(point.payload()),
             PayloadPart::Nothing => None,
-            PayloadPart::Only(paths) => Some(only(point.payload(), &tails(paths))),
-            PayloadPart::Without(paths) => Some(without(point.payload(), &tails(paths))),
+            PayloadPart::Only(paths) => Some(only(&point.payload(), &tails(paths))),
+            PayloadPart::Without(paths) => Some(without(&point.payload(), &tails(paths))),
         }
     }
 

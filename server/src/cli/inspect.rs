@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use vicino_index::collection::{Change, Inspection, Options, Recovery, Salvaged, inspect, salvage, verify};
+use vicino_index::collection::{
+    Change, Inspection, Options, Recovery, Salvaged, SegmentInfo, inspect, salvage, verify,
+};
 use vicino_index::vfs::RealFs;
 
 use crate::store::{self, Store};
@@ -27,7 +29,7 @@ Example:
   vicino verify ./data
 
 Reads every byte: checksums of all files, every change in the log, the sum of all points, and the invariants
-of the graph. Changes nothing; the exit status is 1 if any collection is damaged.")]
+of every graph. Changes nothing; the exit status is 1 if any collection is damaged.")]
 pub(super) struct Verify {
     /// The data folder of a server that is not running
     #[arg(value_name = "DIR")]
@@ -86,12 +88,15 @@ impl Info {
     pub(super) fn run(self) -> anyhow::Result<()> {
         each(&self.data, |home| {
             let inspection = inspect(&RealFs, home)?;
-            let Inspection { schema, rows, operation, checkpoint, files, .. } = &inspection;
+            let Inspection { schema, operation, checkpoint, segments, files, .. } = &inspection;
             println!("{}", summary(&inspection));
             let (vectors, hnsw) = (schema.vectors, schema.hnsw);
             println!("  vectors of {} × {}, {} distance", vectors.dim(), vectors.element(), vectors.metric());
-            println!("  m {}, ef_construction {}; {rows} rows in the graph", hnsw.m, hnsw.ef_construction);
-            println!("  operation {operation}, checkpoint {checkpoint}");
+            println!("  m {}, ef_construction {}", hnsw.m, hnsw.ef_construction);
+            println!("  operation {operation}, manifest {checkpoint}");
+            for SegmentInfo { number, rows, dead, kind, .. } in segments.iter().filter(|segment| segment.number > 0) {
+                println!("  segment {number}: {rows} rows, {dead} of them dead; {kind}");
+            }
             files.iter().for_each(|(name, bytes)| println!("  {bytes:>12} bytes  {name}"));
             Ok(())
         })
@@ -101,11 +106,15 @@ impl Info {
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<()> {
         each(&self.data, |home| {
-            let (inspection, report) = verify(&RealFs, home)?;
+            let (inspection, graphs) = verify(&RealFs, home)?;
             println!("{}", summary(&inspection));
+            let (nodes, unreachable) = graphs
+                .iter()
+                .fold((0, 0), |(nodes, unreachable), graph| (nodes + graph.nodes, unreachable + graph.unreachable));
             println!(
-                "  sound: sum of points {:032x}, {} nodes, {} unreachable",
-                inspection.sum, report.nodes, report.unreachable
+                "  sound: sum of points {:032x}, {} graphs, {nodes} nodes, {unreachable} unreachable",
+                inspection.sum,
+                graphs.len()
             );
             Ok(())
         })

@@ -45,7 +45,7 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Pa
 
 impl PointRow {
     fn of(point: PointView<'_>) -> Self {
-        PointRow { id: point.id(), vector: point.vector(), payload: point.payload().clone() }
+        PointRow { id: point.id(), vector: point.vector(), payload: point.payload() }
     }
 }
 

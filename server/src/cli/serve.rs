@@ -33,7 +33,7 @@ pub(super) struct Serve {
     /// once, on disk when the system likes
     #[arg(long, value_name = "MODE", default_value = "always", value_parser = sync_mode)]
     sync: SyncMode,
-    /// Bytes of log after which all points are written anew and the log begins again
+    /// Bytes of log after which what is new is sealed into a segment and the log begins again
     #[arg(long, value_name = "BYTES", default_value_t = Options::DEFAULT_CHECKPOINT_AFTER)]
     checkpoint_after: u64,
 }
@@ -54,8 +54,7 @@ impl Serve {
         let store = match &self.data {
             Some(dir) => {
                 let (sync, checkpoint_after) = (self.sync, self.checkpoint_after);
-                let store =
-                    Store::open(dir, Options { sync, checkpoint_after, checkpoint_apart: true, ..Options::default() })?;
+                let store = Store::open(dir, Options { sync, checkpoint_after, ..Options::default() })?;
                 report(&store);
                 store
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/lock                   held while a server uses the folder
-//! DIR/collections/NAME/      one collection (percent-encoded name): its log and checkpoints, see `SharedCollection`
+//! DIR/collections/NAME/      one collection (percent-encoded name): its log and segments, see `SharedCollection`
 //! DIR/pending/NAME/          half made or half removed; cleared at start
 //! ```
 //! Every change is in a collection's log before it is answered. [`Store::checkpoint`] at the end only makes the next start quicker.
@@ -152,7 +152,7 @@ impl Store {
         let collection = match &self.folder {
             Some(folder) => folder.create(&name, schema)?,
             None => match Collection::new(schema) {
-                Ok(collection) => SharedCollection::in_memory(collection),
+                Ok(collection) => SharedCollection::in_memory(collection, Options::default()),
                 Err(error) => return Err(StoreError::Create { name, source: error.into() }),
             },
         };
@@ -162,7 +162,7 @@ impl Store {
 
     /// Adds `collection`, to be kept in memory only, in place of one of this name.
     pub fn show(&self, name: CollectionName, collection: Collection) {
-        self.collections.write().insert(name, Arc::new(SharedCollection::in_memory(collection)));
+        self.collections.write().insert(name, Arc::new(SharedCollection::in_memory(collection, Options::default())));
     }
 
     /// Removes the collection of this name, files included and damaged or not; false if there is none.
@@ -174,6 +174,8 @@ impl Store {
             return Ok(false);
         }
         if let Some(folder) = &self.folder {
+            // Someone may still hold it, and its background work must not meet the folder of a later collection of this name.
+            collections.get(&name).into_iter().for_each(|collection| collection.close());
             folder.remove(&name)?;
         }
         collections.remove(&name);
@@ -181,12 +183,13 @@ impl Store {
         Ok(true)
     }
 
-    /// Does what collections have to do besides changes: checkpoints of long logs, syncs at an interval. To be called now and then.
+    /// Does what collections have to do besides changes, such as syncs at an interval, and says what failed of what they do by themselves.
+    /// To be called now and then.
     pub fn tend(&self) -> Vec<StoreError> {
         self.each(SharedCollection::tend)
     }
 
-    /// Makes a checkpoint of every collection that changed, so that the next start has no log to read.
+    /// Seals what is new in every collection, so that the next start has no log to read.
     pub fn checkpoint(&self) -> Vec<StoreError> {
         self.each(SharedCollection::checkpoint)
     }

@@ -67,24 +67,24 @@ fn a_damaged_collection_is_refused_by_name() {
     assert!(!second.status.success() && stderr(&second).contains("in use by another server"), "{}", stderr(&second));
     assert!(program.stop().success());
 
-    let points = dir.path().join("collections/hurt/points-1.jsonl");
-    let text = fs::read_to_string(&points).unwrap();
-    fs::write(&points, text.replace("{\"a\":1}", "{\"a\":2}")).unwrap();
+    let points = dir.path().join("collections/hurt/segment-1.points");
+    let bytes = fs::read(&points).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"{\"a\":1}").unwrap();
+    let mut damaged = bytes.clone();
+    damaged[at + 5] ^= 1;
+    fs::write(&points, damaged).unwrap();
     serves_the_others(data);
     let verified = vicino(&["verify", data]);
     let found = String::from_utf8_lossy(&verified.stdout).into_owned();
     assert!(
-        !verified.status.success() && found.contains("hurt\n  damaged: ") && found.contains("points-1.jsonl"),
+        !verified.status.success() && found.contains("hurt\n  damaged: ") && found.contains("segment-1.points"),
         "{found}"
     );
     let new = dir.path().join("saved").to_str().unwrap().to_owned();
     let salvaged = vicino(&["salvage", data, &new]);
     let words = String::from_utf8_lossy(&salvaged.stdout).into_owned();
-    assert!(
-        salvaged.status.success() && words.contains("0 points\n  lost: 1 of 1 points of the checkpoint"),
-        "{words}"
-    );
-    fs::write(&points, text).unwrap();
+    assert!(salvaged.status.success() && words.contains("0 points\n  lost: 1 of 1 points of segment 1"), "{words}");
+    fs::write(&points, bytes).unwrap();
     for (command, words) in [("verify", "sound: sum of points"), ("info", "vectors of 2 × f32, dot distance")] {
         let output = vicino(&[command, data]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

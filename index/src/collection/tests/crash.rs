@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::Random;
-use super::workload::{Workload, create, file_system, open};
+use super::workload::{Kind, Workload, create_as, file_system, open};
+use crate::BuildOptions;
 use crate::collection::SyncMode;
 use crate::vfs::{Keep, SimFs};
 
@@ -34,10 +35,11 @@ struct Verdict {
 
 /// Runs a workload of `changes` changes and looks at `subsets + 3` images before every call.
 fn run(seed: u64, sync: SyncMode, changes: usize, subsets: u64) -> Result<(usize, usize), String> {
-    let workload = Arc::new(Workload::new(seed, changes));
+    let kind = Kind::ALL[seed as usize / 2 % 3];
+    let workload = Arc::new(Workload::of(kind, seed, changes));
     let (ledger, verdict) = (Arc::new(Ledger::default()), Arc::new(Mutex::new(Verdict::default())));
     let fs = file_system();
-    let collection = create(&fs, sync)?;
+    let collection = create_as(&fs, sync, kind)?;
     {
         let (workload, ledger, verdict) = (Arc::clone(&workload), Arc::clone(&ledger), Arc::clone(&verdict));
         fs.on_call(move |fs| {
@@ -61,6 +63,14 @@ fn run(seed: u64, sync: SyncMode, changes: usize, subsets: u64) -> Result<(usize
         }
         if random.below(8) == 0 {
             collection.checkpoint().map_err(|error| error.to_string())?;
+            ledger.safe.store(done + 1, Ordering::Relaxed);
+        }
+        // Seals what has grown, builds graphs and merges.
+        if random.below(4) == 0 {
+            collection.tend().map_err(|error| error.to_string())?;
+        }
+        if random.below(20) == 0 {
+            collection.compact(&BuildOptions::default()).map_err(|error| error.to_string())?;
             ledger.safe.store(done + 1, Ordering::Relaxed);
         }
     }

@@ -5,20 +5,29 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::workload::{State, Workload, create, dir, file_system, held, open, small_schema};
+use super::workload::{Kind, State, Workload, create_as, dir, file_system, held, open, small_schema};
+use crate::BuildOptions;
 use crate::PointId;
-use crate::collection::{Change, Payload, SyncMode, salvage, verify};
+use crate::collection::{Change, IndexKind, Payload, SyncMode, salvage, verify};
 use crate::vfs::{Keep, SimFs, Vfs};
 use crate::wal;
 
 /// A folder with a checkpoint and a log of several groups behind it; unless `closed`, then the checkpoint is all.
 fn folder(workload: &Workload, closed: bool) -> SimFs {
+    folder_as(Kind::Whole, workload, closed)
+}
+
+fn folder_as(kind: Kind, workload: &Workload, closed: bool) -> SimFs {
     let fs = file_system();
-    let collection = create(&fs, SyncMode::Always).unwrap();
+    let collection = create_as(&fs, SyncMode::Always, kind).unwrap();
     for (done, change) in workload.changes.iter().enumerate() {
         collection.write(change.clone()).unwrap();
-        if done + 6 == workload.changes.len() {
-            collection.checkpoint().unwrap();
+        let left = workload.changes.len() - done;
+        // One segment with a graph and dead rows, one without, and changes behind them.
+        match left {
+            12 => collection.compact(&BuildOptions::default()).unwrap(),
+            6 | 9 => collection.checkpoint().unwrap(),
+            _ => {}
         }
     }
     if closed {
@@ -48,20 +57,21 @@ fn outcome(fs: &SimFs, workload: &Workload) -> Result<usize, Result<String, Stri
 
 /// Changes every file of a folder by `damage`, which is given a place and returns the bytes, and judges what opening it gives.
 fn every(
+    kind_of_workload: Kind,
     closed: bool,
     step: usize,
     offset: usize,
     damage: impl Fn(&[u8], usize) -> Vec<u8>,
 ) -> Result<(usize, usize), String> {
-    let workload = Workload::new(7, 24);
-    let fs = folder(&workload, closed);
+    let workload = Workload::of(kind_of_workload, 7, 24);
+    let fs = folder_as(kind_of_workload, &workload, closed);
     let all = workload.changes.len();
     if outcome(&fs, &workload) != Ok(all) {
         return Err(format!("undamaged: {:?}", outcome(&fs, &workload)));
     }
     let (mut refused, mut harmless) = (0, 0);
     // Zeros that align sections, behind the header, and the last line break are all that may change without a word.
-    let may_be_padding = |path: &Path, at: usize| path.extension().is_some_and(|kind| kind == "hnsw") && at >= 64;
+    let may_be_padding = |path: &Path, at: usize| matches!(kind(path), "points" | "vectors" | "dead") && at >= 64;
     let says_the_same = |whole: &[u8], damaged: &[u8]| damaged == whole || [damaged, b"\n"].concat() == whole;
     for (path, whole) in files(&fs) {
         for at in (offset..whole.len()).step_by(step) {
@@ -89,6 +99,12 @@ fn is_log(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).and_then(wal::log_number).is_some()
 }
 
+/// What a file is, by its name without numbers.
+fn kind(path: &Path) -> &str {
+    let name = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+    if name.starts_with("dead-") { "dead" } else { name }
+}
+
 /// Whether losing all but `position` changes is what a log that was cut, or whose last group was hit, may do.
 fn is_torn(whole: &[u8], damaged: &[u8], position: usize, all: usize) -> bool {
     position < all && (damaged.len() < whole.len() || position + 1 == all)
@@ -101,20 +117,20 @@ fn names_its_pair(path: &Path, refusal: &str) -> bool {
 
 /// A sample, for the mutants.
 pub(super) fn suite() -> Result<(), String> {
-    for offset in 0..3 {
-        flips(3, offset)?;
+    for (kind, offset) in Kind::ALL.into_iter().zip(0..3) {
+        flips(kind, 3, offset)?;
     }
     strangers()
 }
 
-fn flips(step: usize, offset: usize) -> Result<(usize, usize), String> {
+fn flips(kind: Kind, step: usize, offset: usize) -> Result<(usize, usize), String> {
     let flip = |whole: &[u8], at: usize| {
         let mut bytes = whole.to_vec();
         bytes[at] ^= 1 << (at % 8);
         bytes
     };
-    let (refused, harmless) = every(false, step, offset, flip)?;
-    let closed = every(true, step, offset, flip)?;
+    let (refused, harmless) = every(kind, false, step, offset, flip)?;
+    let closed = every(kind, true, step, offset, flip)?;
     Ok((refused + closed.0, harmless + closed.1))
 }
 
@@ -135,13 +151,11 @@ fn strangers() -> Result<(), String> {
     for stranger in [&before, &other, &moved] {
         let strange = files(stranger);
         for (path, whole) in files(&now) {
-            // By kind: names hold generations.
-            let kind = |path: &Path| path.extension().unwrap_or_default().to_owned();
-            let Some(bytes) = strange.iter().find(|(other, _)| kind(other) == kind(&path)).map(|(_, bytes)| bytes)
-            else {
+            let mut alike = strange.iter().filter(|(other, _)| kind(other) == kind(&path)).peekable();
+            if alike.peek().is_none() {
                 return Err(format!("no file like {}", path.display()));
-            };
-            if *bytes != whole {
+            }
+            for (_, bytes) in alike.filter(|(_, bytes)| **bytes != whole) {
                 now.put(&path, bytes.clone()).unwrap();
                 match outcome(&now, &workload) {
                     Err(Ok(_)) => {}
@@ -154,20 +168,52 @@ fn strangers() -> Result<(), String> {
     Ok(())
 }
 
+/// `text`, the lines of a manifest, with its first line changed and its checksum made right.
+pub(super) fn resigned(text: &[u8], change: impl FnOnce(String) -> String) -> Vec<u8> {
+    let first = text.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+    let mut line = change(String::from_utf8(first.to_vec()).expect("JSON is text")).into_bytes();
+    let sum = crc32c::crc32c(&line);
+    line.extend_from_slice(format!("{{\"crc32c\":{sum}}}\n").as_bytes());
+    line
+}
+
+/// A manifest whose checksum is right and whose sum of points is not.
+pub(super) fn signed_sum() -> Result<(), String> {
+    let workload = Workload::new(7, 24);
+    let fs = folder(&workload, true);
+    let path = dir().join("manifest.json");
+    let text = fs.read(&path).map_err(|error| error.to_string())?;
+    let sum = open(&fs.kill(), SyncMode::Always)?.read().sum();
+    let lie = resigned(&text, |line| line.replace(&format!("{sum:032x}"), &format!("{:032x}", sum ^ 1)));
+    fs.put(&path, lie).map_err(|error| error.to_string())?;
+    match open(&fs, SyncMode::Always) {
+        Err(error) if error.contains("sum up to") => Ok(()),
+        other => Err(format!("points of another sum: {:?}", other.map(|_| ()))),
+    }
+}
+
+#[test]
+fn a_manifest_of_another_sum_is_refused() {
+    signed_sum().unwrap();
+}
+
 #[test]
 fn every_flipped_bit_is_refused_or_harmless() {
-    let (refused, harmless) = flips(1, 0).unwrap_or_else(|fault| panic!("{fault}"));
-    println!("{refused} flips refused, {harmless} harmless");
-    // Harmless are the zeros that align an index file's sections, and the last group of the log that was not closed.
-    assert!(refused > 4 * harmless, "{refused} refused, {harmless} harmless");
+    for kind in Kind::ALL {
+        let (refused, harmless) = flips(kind, 1, 0).unwrap_or_else(|fault| panic!("{kind:?}: {fault}"));
+        println!("{kind:?}: {refused} flips refused, {harmless} harmless");
+        // Harmless are the zeros that align a segment file's sections, and the last group of the log that was not closed.
+        assert!(refused > 4 * harmless, "{kind:?}: {refused} refused, {harmless} harmless");
+    }
 }
 
 #[test]
 fn every_cut_is_refused_or_harmless() {
     let cut = |whole: &[u8], at: usize| whole[..at].to_vec();
     for closed in [false, true] {
-        let (refused, harmless) = every(closed, 64, 0, cut).unwrap_or_else(|fault| panic!("{fault}"));
-        let (refused_too, harmless_too) = every(closed, 7, 1, cut).unwrap_or_else(|fault| panic!("{fault}"));
+        let (refused, harmless) = every(Kind::Fractions, closed, 64, 0, cut).unwrap_or_else(|fault| panic!("{fault}"));
+        let (refused_too, harmless_too) =
+            every(Kind::Fractions, closed, 7, 1, cut).unwrap_or_else(|fault| panic!("{fault}"));
         println!("closed {closed}: {} cuts refused, {} harmless", refused + refused_too, harmless + harmless_too);
     }
 }
@@ -181,7 +227,7 @@ fn a_page_of_zeros_is_refused_or_harmless() {
             bytes[at..end].fill(0);
             bytes
         };
-        every(true, page, 0, zeros).unwrap_or_else(|fault| panic!("{fault}"));
+        every(Kind::Fractions, true, page, 0, zeros).unwrap_or_else(|fault| panic!("{fault}"));
     }
 }
 
@@ -207,12 +253,16 @@ fn a_missing_file_is_refused_by_name() {
 
 #[test]
 fn what_is_whole_is_salvaged_and_the_rest_named() {
-    let workload = Workload::new(7, 24);
-    let fs = folder(&workload, false);
+    Kind::ALL.into_iter().for_each(salvaged);
+}
+
+fn salvaged(kind_of_workload: Kind) {
+    let workload = Workload::of(kind_of_workload, 7, 24);
+    let fs = folder_as(kind_of_workload, &workload, false);
     let all: State = workload.states[24].clone();
     let had = |fs: &SimFs| {
         let salvaged = salvage(fs, dir()).unwrap();
-        assert_eq!(salvaged.schema, small_schema());
+        assert_eq!(salvaged.schema, kind_of_workload.schema());
         let points = salvaged.points.into_iter().map(|point| (point.id, (point.vector, point.payload)));
         (points.collect::<BTreeMap<_, _>>(), salvaged.lost)
     };
@@ -251,10 +301,14 @@ fn looking_at_a_folder_changes_nothing_and_sees_all() {
     let torn = [fs.read(&last).unwrap(), vec![7; 30]].concat();
     fs.put(&last, torn).unwrap();
     let before = files(&fs);
-    let (inspection, report) = verify(&fs, dir()).unwrap();
+    let (inspection, reports) = verify(&fs, dir()).unwrap();
     assert_eq!((inspection.points, inspection.operation), (workload.states[24].len(), 24));
-    assert_eq!((inspection.rows, inspection.checkpoint, inspection.log.torn_bytes), (report.nodes, 1, 30));
-    assert_eq!((inspection.log.changes, &inspection.schema), (5, &small_schema()));
+    assert_eq!((inspection.log.changes, inspection.log.torn_bytes, &inspection.schema), (5, 30, &small_schema()));
+    let on_disk: Vec<_> = inspection.segments.iter().filter(|segment| segment.number > 0).collect();
+    assert!(on_disk.iter().any(|segment| segment.kind == IndexKind::Quantized && segment.dead > 0), "{on_disk:?}");
+    assert!(on_disk.iter().any(|segment| segment.kind == IndexKind::Flat), "{on_disk:?}");
+    assert_eq!(inspection.rows, inspection.segments.iter().map(|segment| segment.rows).sum::<usize>());
+    assert_eq!(reports.iter().map(|report| report.nodes).sum::<usize>(), on_disk[0].rows);
     assert_eq!(files(&fs), before);
     let mut flipped = before[&log].clone();
     flipped[100] ^= 1;
@@ -268,28 +322,18 @@ fn looking_at_a_folder_changes_nothing_and_sees_all() {
 fn what_is_no_file_of_a_collection_is_left_alone_and_left_overs_go() {
     let workload = Workload::new(7, 24);
     let fs = folder(&workload, true);
-    let generation = 99;
-    for name in [
-        "notes.txt",
-        "manifest.json.unfinished",
-        &format!("vectors-{generation}.hnsw"),
-        "points-1.jsonl.gz",
-        "wal-0.log",
-    ] {
+    let mut names = fs.list(dir()).unwrap();
+    let strange = ["notes.txt", "segment-1.points.gz", "segment-x.vectors", "segment-7.dead-", "points-1.jsonl"];
+    let left_over =
+        ["manifest.json.unfinished", "segment-99.points", "segment-99.vectors", "segment-2.dead-99", "wal-0.log"];
+    for name in strange.iter().chain(&left_over) {
         fs.create(&dir().join(name)).unwrap();
     }
     let before = held(&open(&fs, SyncMode::Always).unwrap());
     assert_eq!(&before, workload.states.last().unwrap());
-    let mut names = fs.list(dir()).unwrap();
+    names.extend(strange.map(String::from));
     names.sort();
-    let kinds: Vec<&str> = names.iter().map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
-    assert_eq!(
-        kinds,
-        ["lock", "manifest.json", "notes.txt", "points-1.jsonl.gz", &names[4], "reserve", &names[6], &names[7]],
-        "{names:?}"
-    );
-    assert!(
-        names[4].starts_with("points-") && names[6].starts_with("vectors-") && names[7].starts_with("wal-"),
-        "{names:?}"
-    );
+    let mut left = fs.list(dir()).unwrap();
+    left.sort();
+    assert_eq!(left, names);
 }

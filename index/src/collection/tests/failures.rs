@@ -49,6 +49,9 @@ fn work(collection: &SharedCollection, seed: u64, changes: usize) -> Result<Surv
             // A failure is no loss: the log holds everything.
             let _ = collection.checkpoint();
         }
+        if number % 7 == 6 {
+            let _ = collection.tend();
+        }
     }
     Ok(survivor)
 }

@@ -1,7 +1,8 @@
 //! A collection compared with a map and brute force under random updates; and one in a folder under every fault there is.
 //!
 //! workload: changes, and what a collection holds after each · crash: loss of power at every call · damage: every byte · failures: every
-//! call fails · model: long runs with restarts · mutants: each safeguard off, and the tests above fail
+//! call fails · model: long runs with restarts · concurrent: readers beside merges · churn: points replaced again and again ·
+//! snapshots: files of one moment, and those of other versions · mutants: each safeguard off, and the tests above fail
 
 use std::collections::BTreeMap;
 
@@ -9,13 +10,16 @@ use serde_json::json;
 
 use self::workload::id;
 use super::*;
-use crate::Metric;
+use crate::{ElementType, Metric};
 
+mod churn;
+mod concurrent;
 mod crash;
 mod damage;
 mod failures;
 mod model;
 mod mutants;
+mod snapshots;
 mod workload;
 
 const DIM: usize = 4;
@@ -50,7 +54,7 @@ fn point(id: impl Into<PointId>, vector: Vec<f32>) -> Point {
 }
 
 fn upsert(collection: &mut Collection, batch: Vec<Point>) -> Result<u64, UpsertError> {
-    collection.upsert(batch, &BuildOptions { threads: 1, progress: None })
+    collection.upsert(batch)
 }
 
 /// What a collection should hold.
@@ -135,8 +139,13 @@ fn run_model(seed: u64, schema: Schema, operations: usize) -> f64 {
             right += usize::from(near(vectors, found.score, best));
             asked += 1;
         }
-        let dead = collection.graph().len() - collection.len();
-        assert!(dead * 100 <= collection.graph().len() * Collection::MAX_DEAD_PERCENT, "{context}: {dead} dead");
+        assert_eq!(collection.sum_of_stored(), collection.sum(), "{context}, operation {operation}");
+        assert!(collection.segments().count() <= 12, "{context}: {:?}", collection.segments().collect::<Vec<_>>());
+        if random.below(20) == 0 {
+            collection.compact(&BuildOptions::default());
+            collection.check().unwrap_or_else(|fault| panic!("{context}, operation {operation}: {fault}"));
+            assert_eq!((collection.rows(), collection.segments().count()), (collection.len(), 1), "{context}");
+        }
     }
     assert_equal(&collection, &model, &context);
     right as f64 / asked as f64

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::workload::{State, apply, below, change, dir, file_system, id, is_below};
 use super::{Random, Search, schema};
-use crate::collection::{Options, Payload, SharedCollection, SyncMode};
+use crate::collection::{Options, Payload, SharedCollection, SyncMode, Upkeep};
 use crate::vfs::{Keep, SimFs};
 use crate::{ElementType, Metric, PointId};
 
@@ -17,9 +17,15 @@ const IDS: u64 = 1000;
 
 fn run(seed: u64, operations: usize) {
     let mut random = Random(seed);
-    // A graph from the first point on, and checkpoints after every few kilobytes.
+    // Graphs from the first point on, and something sealed or merged after every few changes.
     let schema = schema(Metric::L2, ElementType::F32, 0);
-    let options = Options { checkpoint_after: 40_000, reserve_bytes: 700, ..Options::default() };
+    let options = Options {
+        upkeep: Upkeep::Along,
+        checkpoint_after: 40_000,
+        seal_rows: 60,
+        reserve_bytes: 700,
+        ..Options::default()
+    };
     assert_eq!(options.sync, SyncMode::Always);
     let mut fs = file_system();
     let mut collection = SharedCollection::create(Arc::new(fs.clone()), dir(), schema, options).unwrap();
@@ -59,7 +65,7 @@ fn run(seed: u64, operations: usize) {
                 for (found, best) in found.iter().zip(nearest) {
                     let (_, vector, payload) = &state[&found.point.id()];
                     assert_eq!(found.score, distance(vector), "{context}");
-                    assert_eq!(found.point.payload(), payload, "{context}");
+                    assert_eq!(&found.point.payload(), payload, "{context}");
                     assert!(matches(payload), "{context}");
                     right += usize::from(found.score <= best);
                     asked += 1;
@@ -68,7 +74,7 @@ fn run(seed: u64, operations: usize) {
             1 => {
                 let id = id(random.below(IDS));
                 let collection = collection.read();
-                let held = collection.get(id).map(|point| (point.version(), point.vector(), point.payload().clone()));
+                let held = collection.get(id).map(|point| (point.version(), point.vector(), point.payload()));
                 assert_eq!(held.as_ref(), state.get(&id), "{context}");
                 assert_eq!(collection.len(), state.len(), "{context}");
             }
@@ -88,10 +94,9 @@ fn run(seed: u64, operations: usize) {
 
 fn assert_same(collection: &SharedCollection, state: &State, context: &str) {
     let collection = collection.read();
-    collection.graph().check().unwrap_or_else(|fault| panic!("{context}: {fault}"));
-    let held = collection
-        .scroll(PointId::FIRST)
-        .map(|point| (point.id(), (point.version(), point.vector(), point.payload().clone())));
+    collection.check().unwrap_or_else(|fault| panic!("{context}: {fault}"));
+    let held =
+        collection.scroll(PointId::FIRST).map(|point| (point.id(), (point.version(), point.vector(), point.payload())));
     assert!(held.eq(state.iter().map(|(id, held)| (*id, held.clone()))), "{context}");
 }
 

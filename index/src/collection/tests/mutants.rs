@@ -8,11 +8,12 @@ use crate::faults::{Safeguard, without};
 type Suite = fn() -> Result<(), String>;
 
 /// The suites, in the order of cost.
-const SUITES: [(&str, Suite); 7] = [
+const SUITES: [(&str, Suite); 8] = [
     ("lock", failures::lock),
     ("log", log),
     ("signed lies", crate::wal::tests::signed_lies),
     ("replay", super::replay_checks_its_sum),
+    ("sum", damage::signed_sum),
     ("failures", failures::suite),
     ("crash", crash::suite),
     ("damage", damage::suite),

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{DIM, Random, schema};
-use crate::collection::{Change, Options, Payload, PayloadEdit, Point, Schema, SharedCollection, SyncMode};
+use crate::collection::{Change, Options, Payload, PayloadEdit, Point, Schema, SharedCollection, SyncMode, Upkeep};
 use crate::filter::{Condition, Filter, PayloadPath, Range, Test};
 use crate::vfs::{SimFs, Vfs};
-use crate::{ElementType, Metric, PointId, Uuid};
+use crate::{ElementType, Metric, PointId, Uuid, VectorSpec};
 
 /// What one point is: version, vector, payload.
 pub(super) type Held = (u64, Vec<f32>, Payload);
@@ -21,12 +21,43 @@ pub(super) fn dir() -> &'static Path {
 }
 
 pub(super) fn options(sync: SyncMode) -> Options {
-    // Checkpoints are made where the test says.
-    Options { sync, checkpoint_after: u64::MAX, checkpoint_apart: true, log_file_bytes: 400, reserve_bytes: 700 }
+    // Segments are sealed and merged where the test says.
+    Options {
+        sync,
+        upkeep: Upkeep::Tended,
+        checkpoint_after: u64::MAX,
+        seal_rows: 6,
+        merge_bytes: usize::MAX,
+        log_file_bytes: 400,
+        reserve_bytes: 700,
+    }
+}
+
+/// What the vectors of a workload are, and so which index their segments have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Whole numbers: a graph on codes that are the vectors.
+    Whole,
+    /// Fractions: a graph on codes, with the vectors beside it.
+    Fractions,
+    /// A graph over the vectors.
+    Plain,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 3] = [Kind::Whole, Kind::Fractions, Kind::Plain];
+
+    pub(super) fn schema(self) -> Schema {
+        let mut schema = small_schema();
+        if self == Kind::Plain {
+            schema.vectors = VectorSpec::new(DIM, Metric::L1, ElementType::F32).unwrap();
+        }
+        schema
+    }
 }
 
 pub(super) fn small_schema() -> Schema {
-    let mut schema = schema(Metric::L2, ElementType::F32, 100);
+    let mut schema = schema(Metric::L2, ElementType::F32, 40);
     schema.note.insert("kept".into(), serde_json::json!({"as": [1, 2.5, "it is"]}));
     schema
 }
@@ -40,7 +71,11 @@ pub(super) fn file_system() -> SimFs {
 }
 
 pub(super) fn create(fs: &SimFs, sync: SyncMode) -> Result<SharedCollection, String> {
-    SharedCollection::create(Arc::new(fs.clone()), dir(), small_schema(), options(sync))
+    create_as(fs, sync, Kind::Whole)
+}
+
+pub(super) fn create_as(fs: &SimFs, sync: SyncMode, kind: Kind) -> Result<SharedCollection, String> {
+    SharedCollection::create(Arc::new(fs.clone()), dir(), kind.schema(), options(sync))
         .map_err(|error| error.to_string())
 }
 
@@ -162,11 +197,20 @@ pub(super) struct Workload {
 
 impl Workload {
     pub(super) fn new(seed: u64, changes: usize) -> Self {
+        Self::of(Kind::Whole, seed, changes)
+    }
+
+    pub(super) fn of(kind: Kind, seed: u64, changes: usize) -> Self {
         let mut random = Random(seed);
         let mut workload = Workload { changes: Vec::new(), states: vec![State::new()] };
         for version in 1..=changes as u64 {
             let mut state = workload.states.last().unwrap().clone();
-            let change = change(&mut random, &state, 16);
+            let mut change = change(&mut random, &state, 16);
+            if let (Kind::Fractions, Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _)) =
+                (kind, &mut change)
+            {
+                points.iter_mut().for_each(|point| point.vector.iter_mut().for_each(|x| *x *= 0.37));
+            }
             apply(&mut state, &change, version);
             workload.changes.push(change);
             workload.states.push(state);
@@ -177,7 +221,7 @@ impl Workload {
     /// After how many changes a collection holds what `found` does, if it is sound in itself; versions make every state another.
     pub(super) fn position(&self, found: &SharedCollection) -> Result<usize, String> {
         let (operation, state) = (found.read().operation() as usize, held(found));
-        found.read().graph().check().map_err(|fault| fault.to_string())?;
+        found.read().check().map_err(|fault| fault.to_string())?;
         match self.states.get(operation) {
             Some(expected) if *expected == state => Ok(operation),
             Some(expected) => Err(format!("after {operation} changes: {state:?}, expected {expected:?}")),
@@ -189,10 +233,10 @@ impl Workload {
 /// All that a collection holds.
 pub(super) fn held(collection: &SharedCollection) -> State {
     let collection = collection.read();
-    assert_eq!(collection.schema(), &small_schema());
+    assert_eq!(collection.schema().note, small_schema().note);
     let state: State = collection
         .scroll(PointId::FIRST)
-        .map(|point| (point.id(), (point.version(), point.vector(), point.payload().clone())))
+        .map(|point| (point.id(), (point.version(), point.vector(), point.payload())))
         .collect();
     assert_eq!(state.len(), collection.len());
     // A point that cannot be found by its own vector is as good as lost.

@@ -38,7 +38,8 @@ pub(super) fn run(questions: &[String], no_serve: bool, address: &Address) -> an
     for (question, row) in asked.iter().zip(0..) {
         println!("\n{question}");
         for found in collection.search(vectors.row(row), Search::new(SHOWN))? {
-            let field = |name| found.point.payload().get(name).and_then(|text| text.as_str()).unwrap_or_default();
+            let payload = found.point.payload();
+            let field = |name| payload.get(name).and_then(|text| text.as_str()).unwrap_or_default();
             println!("  {:.3}  {}: {}", found.score, field("words"), field("meaning"));
         }
     }
@@ -83,7 +84,8 @@ fn collection() -> anyhow::Result<Collection> {
         payload: Payload::from_iter([("words".into(), json!(words)), ("meaning".into(), json!(meaning))]),
     });
     let started = Instant::now();
-    collection.upsert(points.collect(), &BuildOptions::default())?;
+    collection.upsert(points.collect())?;
+    collection.compact(&BuildOptions::default());
     println!(
         "{} texts embedded in {embedded:.2} s by {} into {} dimensions, indexed in {:.2} s",
         texts.len(),
