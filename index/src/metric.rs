@@ -98,15 +98,6 @@ impl ElementType {
         (self == ElementType::Bits) == (metric == Metric::Hamming)
     }
 
-    /// Bytes of a stored word.
-    pub(crate) fn word_bytes(self) -> usize {
-        match self {
-            ElementType::F32 => 4,
-            ElementType::F16 => 2,
-            ElementType::U8 | ElementType::I8 | ElementType::Bits => 1,
-        }
-    }
-
     /// Stored words (bytes for bits) of one vector of `dim` coordinates.
     pub fn words(self, dim: usize) -> usize {
         if self == ElementType::Bits { dim.div_ceil(8) } else { dim }

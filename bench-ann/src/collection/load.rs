@@ -30,7 +30,8 @@ pub(super) fn all(data: &Data, settings: &Settings, collection: &SharedCollectio
     let started = Instant::now();
     collection.checkpoint()?;
     collection.settle()?;
-    let segments = collection.read().segments().map(|segment| format!("{} {}", segment.live(), segment.kind));
+    let view = collection.read();
+    let segments = view.segments().map(|segment| format!("{} {}", segment.live(), segment.kind));
     report.add(
         "until nothing is due to be sealed or merged",
         format!("{:.1} s; segments: {}", started.elapsed().as_secs_f64(), segments.collect::<Vec<_>>().join(", ")),
