@@ -142,7 +142,7 @@ mod tests {
             assert!(twos.iter().eq(every(2)) && twos.len() == every(2).count() && of(1) == Mask::all(rows));
             let check = |mask: Mask, expected: fn(u32) -> bool| {
                 assert!(mask.iter().eq((0..rows as u32).filter(|&row| expected(row)).map(Slot)), "{rows}");
-                assert_eq!(mask.is_empty(), mask.len() == 0);
+                assert_eq!(mask.is_empty(), mask.iter().next().is_none());
             };
             let joined = |join: fn(&mut Mask, &Mask)| {
                 let mut mask = twos.clone();

@@ -101,7 +101,7 @@ fn upsert(data: &Data, ids: impl Iterator<Item = u64>, row: impl Fn(u64) -> usiz
 }
 
 /// Query `number`, counted round and round.
-fn query<'d>(data: &'d Data, number: usize) -> &'d [f32] {
+fn query(data: &Data, number: usize) -> &[f32] {
     let vectors = data.vectors();
     let queries = vectors.queries.len() / vectors.dim;
     &vectors.queries[number % queries * vectors.dim..][..vectors.dim]

@@ -10,6 +10,9 @@ use super::svg::Svg;
 use super::table::{NOTHING, Table, count, or_nothing, short};
 
 const RIVAL: &str = "qdrant-edge";
+/// The run of a kind that a row shows.
+type Best<'a> = fn(&Row<'a>) -> Option<&'a Run>;
+
 /// What ours and the exact scan look like in the plot.
 const GRAPH: &str = "vicino";
 const SCAN: &str = "flat";
@@ -168,7 +171,7 @@ impl<'a> Report<'a> {
             self.results.machine.cpu
         );
         axes(&mut svg, [&heading, &conditions], "rows that match", "queries per second (up is better)");
-        let series: [(&str, &str, fn(&Row<'a>) -> Option<&'a Run>); 3] = [
+        let series: [(&str, &str, Best<'a>); 3] = [
             (GRAPH, "ours", |row| row.ours),
             (SCAN, "ours, exact scan", |row| row.scan),
             (RIVAL, "Qdrant edge", |row| row.rival),

@@ -83,7 +83,7 @@ impl Answer {
     }
 
     /// What does not match.
-    pub fn not(self) -> Self {
+    pub fn inverted(self) -> Self {
         match self.possible {
             None => Self::exact(self.sure.inverted()),
             Some(possible) => Answer { sure: possible.inverted(), possible: Some(self.sure.inverted()) },

@@ -38,7 +38,7 @@ fn lines() -> Vec<Value> {
     let payload = |at: u64| match at % 3 {
         0 => json!({}),
         1 => json!({"n": at, "nested": {"list": [1, null, "ü"]}}),
-        _ => json!({"text": "line\nbreak", "big": u64::MAX, "pi": 3.141_592_653_589_793}),
+        _ => json!({"text": "line\nbreak", "big": u64::MAX, "long": 2.718_281_828_459_1}),
     };
     let vector = |at: u64| [floats[at as usize % 7], at as f32, floats[at as usize % 5]];
     (0..600).map(|at| json!({"id": id(at), "vector": vector(at), "payload": payload(at)})).collect()

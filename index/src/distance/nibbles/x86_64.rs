@@ -44,7 +44,7 @@ pub(in super::super) unsafe fn products_avx512(gather: Gather<'_>, out: &mut [i3
         unsafe { _mm_storeu_si128(out[at..][..4].as_mut_ptr().cast(), total(halves)) };
         at += 4;
     }
-    for at in at..gather.slots.len() {
+    for (at, out) in out.iter_mut().enumerate().skip(at) {
         let row = gather.row(at);
         let mut sums = [_mm512_setzero_si512(); 2];
         for chunk in 0..query.len() / CHUNK {
@@ -58,7 +58,7 @@ pub(in super::super) unsafe fn products_avx512(gather: Gather<'_>, out: &mut [i3
                 sums = [_mm512_dpbusd_epi32(sums[0], low, first), _mm512_dpbusd_epi32(sums[1], high, second)];
             }
         }
-        out[at] = _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]));
+        *out = _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]));
     }
 }
 
@@ -70,7 +70,7 @@ pub(in super::super) unsafe fn products_avx2(gather: Gather<'_>, out: &mut [i32]
     // SAFETY: an array of 16 bytes is read.
     let levels = unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(gather.levels.as_ptr().cast())) };
     let (nibbles, ones, query) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1), gather.query);
-    for at in 0..gather.slots.len() {
+    for (at, out) in out.iter_mut().enumerate() {
         let row = gather.row(at);
         let mut sums = [_mm256_setzero_si256(); 2];
         for chunk in 0..query.len() / CHUNK {
@@ -90,7 +90,7 @@ pub(in super::super) unsafe fn products_avx2(gather: Gather<'_>, out: &mut [i32]
             }
         }
         let zero = _mm256_setzero_si256();
-        out[at] = _mm_cvtsi128_si32(total([_mm256_add_epi32(sums[0], sums[1]), zero, zero, zero]));
+        *out = _mm_cvtsi128_si32(total([_mm256_add_epi32(sums[0], sums[1]), zero, zero, zero]));
     }
 }
 

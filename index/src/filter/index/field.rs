@@ -18,6 +18,9 @@ use crate::filter::{Answer, Estimate, Range, Scalar, Test, TextQuery, count, has
 use crate::ids::Slot;
 use crate::mask::Mask;
 
+/// Hands out rows by value, and says whether they are all there are.
+type Counts<'a> = dyn FnMut(&mut dyn FnMut(&Rows)) -> bool + 'a;
+
 /// A number that has an order. There is no NaN in JSON.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Number(f64);
@@ -319,7 +322,10 @@ impl FieldIndex {
                 .filter(|(key, _)| !scalars.contains(&Scalar::Integer(**key)))
                 .for_each(|(_, rows)| take(rows)),
             Values::Bool(index) => {
-                index.iter().filter(|(key, _)| !scalars.contains(&Scalar::Bool(**key))).for_each(|(_, rows)| take(rows))
+                index
+                    .iter()
+                    .filter(|(key, _)| !scalars.contains(&Scalar::Bool(**key)))
+                    .for_each(|(_, rows)| take(rows));
             }
             Values::Uuid(index) => {
                 let excluded: HashSet<u128> = scalars
@@ -336,7 +342,7 @@ impl FieldIndex {
     pub(super) fn estimate(&self, test: &Test, rows: usize) -> Estimate {
         let other = self.other.len() as usize;
         // Of several values a row may have more than one.
-        let sum = |counts: &mut dyn FnMut(&mut dyn FnMut(&Rows)) -> bool| {
+        let sum = |counts: &mut Counts<'_>| {
             let (mut least, mut most) = (0, 0);
             let all = counts(&mut |found| {
                 least = found.len().max(least);

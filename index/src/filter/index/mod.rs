@@ -183,7 +183,7 @@ impl PayloadIndex {
             answer = answer.and(&self.condition(condition, rows));
         }
         for condition in &filter.must_not {
-            answer = answer.and(&self.condition(condition, rows).not());
+            answer = answer.and(&self.condition(condition, rows).inverted());
         }
         if let Some((first, rest)) = filter.should.split_first() {
             let first = self.condition(first, rows);
