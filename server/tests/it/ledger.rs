@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -127,18 +127,19 @@ impl Writer {
 
     /// Makes changes until the server goes away, or answers with one of the statuses `gone`. What is answered once it is `over` does not
     /// count as acknowledged, nor as refused.
-    fn work(&mut self, url: &str, gone: &[u16], over: &AtomicBool) {
+    fn work(&mut self, url: &str, gone: &[u16], course: &Course) {
         let agent = agent();
         loop {
             let mut after = self.state.clone();
             let (method, path, body) = self.change(&mut after);
             let answer = call(&agent, method, &format!("{url}/collections/c/points{path}"), &body, gone);
-            if answer.is_none() || over.load(Ordering::SeqCst) {
+            if answer.is_none() || course.over.load(Ordering::SeqCst) {
                 self.or = Some(after);
                 return;
             }
             self.state = after;
             self.acknowledged += 1;
+            course.acknowledged.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -201,6 +202,15 @@ impl Writer {
     }
 }
 
+/// What writers and whoever ends their work tell each other.
+#[derive(Default)]
+pub(crate) struct Course {
+    /// Whether what is answered counts no more.
+    pub(crate) over: AtomicBool,
+    /// How many changes were acknowledged.
+    pub(crate) acknowledged: AtomicU64,
+}
+
 /// All writers, and through them all that is known of a collection.
 pub(crate) struct Ledger {
     writers: Vec<Writer>,
@@ -234,11 +244,11 @@ impl Ledger {
 
     /// Lets all writers work until the server goes away, which `end` makes it do; it may first say that it is over. `gone` are statuses
     /// of answers that say so too.
-    pub(crate) fn work_until<T>(&mut self, url: &str, gone: &[u16], end: impl FnOnce(&AtomicBool) -> T) -> T {
-        let over = AtomicBool::new(false);
+    pub(crate) fn work_until<T>(&mut self, url: &str, gone: &[u16], end: impl FnOnce(&Course) -> T) -> T {
+        let course = Course::default();
         std::thread::scope(|scope| {
-            self.writers.iter_mut().for_each(|writer| drop(scope.spawn(|| writer.work(url, gone, &over))));
-            end(&over)
+            self.writers.iter_mut().for_each(|writer| drop(scope.spawn(|| writer.work(url, gone, &course))));
+            end(&course)
         })
     }
 

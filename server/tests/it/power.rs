@@ -103,13 +103,19 @@ fn lose_power(disk: &Disk, cycles: u64, seed: u64, arguments: &[&str]) -> Result
                 server.kill();
                 return Ok(Seen { acknowledged: ledger.acknowledged(), points, in_recovery });
             }
-            let pause = Duration::from_millis(5 + random.below(400));
+            let (changes, pause) = (random.below(30), Duration::from_millis(random.below(10)));
             // A change that meets the dead disk is refused as one that failed (500), or because others did (503).
-            ledger.work_until(&url, &[500, 503], |over| {
+            ledger.work_until(&url, &[500, 503], |course| {
+                let waiting = Instant::now();
+                while course.acknowledged.load(Ordering::SeqCst) < changes
+                    && waiting.elapsed() < Duration::from_secs(10)
+                {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 std::thread::sleep(pause);
                 // A machine without power answers nothing more. This one does, and in the moment of the shutdown the kernel may let a
                 // sync succeed whose blocks it then fails to enter into the file.
-                over.store(true, Ordering::SeqCst);
+                course.over.store(true, Ordering::SeqCst);
                 let lost = disk.lose_power(choose(&GOING_FLAGS, &mut random));
                 std::thread::sleep(Duration::from_millis(20));
                 server.kill();
