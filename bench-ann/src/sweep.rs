@@ -249,7 +249,7 @@ mod tests {
             Sweep::open("nowhere", &[])
                 .unwrap_err()
                 .to_string()
-                .contains("default, quick, first-slice, frontier, growth, codes, peers, peers-million")
+                .contains("default, quick, first-slice, frontier, growth, codes, peers, peers-million, compact")
         );
     }
 
@@ -257,7 +257,7 @@ mod tests {
     fn built_in_sweeps_parse_and_the_default_covers_every_engine() {
         for (name, text) in BUILT_IN {
             assert!(
-                Sweep::parse(name, text, &[engine("vicino")]).is_ok_and(|sweep| !sweep.configs.is_empty()),
+                Sweep::parse(name, text, &[engine("hnswlib")]).is_ok_and(|sweep| !sweep.configs.is_empty()),
                 "{name}"
             );
         }

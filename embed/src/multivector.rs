@@ -154,7 +154,15 @@ mod tests {
             let query = texts(&mut random, &[1], 16);
             let query = query.text(0);
             for k in [1, 10, 300] {
-                assert_eq!(search_rows(query, &documents, k), search(query, &documents, k), "seed {seed}");
+                let (rows, texts) = (search_rows(query, &documents, k), search(query, &documents, k));
+                assert_eq!(rows.len(), texts.len(), "seed {seed}");
+                for (row, text) in rows.iter().zip(&texts) {
+                    // Sums in another order.
+                    assert!(
+                        row.vector == text.vector && (row.score - text.score).abs() < 1e-4,
+                        "seed {seed}: {row:?}, {text:?}"
+                    );
+                }
             }
         }
     }

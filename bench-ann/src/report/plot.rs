@@ -32,9 +32,10 @@ const MOST: f64 = 0.9998;
 const LEAST: f64 = 0.7;
 
 /// Colour and shape of each engine, in the order of [`ENGINES`], so that an engine looks the same in every plot.
-const LOOKS: [(&str, &[(f64, f64)]); 15] = [
+const LOOKS: [(&str, &[(f64, f64)]); 16] = [
     ("#d7263d", CIRCLE),
     ("#7a0f20", DIAMOND),
+    ("#b3541e", CIRCLE),
     ("#9aa5b1", SQUARE),
     ("#1b6ca8", UP),
     ("#2a9d8f", DIAMOND),

@@ -132,7 +132,7 @@ fn built_in_sweeps_are_listed_and_printed() {
     let list = bench_ann(folder.path(), &["sweeps"]).stdout;
     assert_eq!(
         String::from_utf8_lossy(&list),
-        "default\nquick\nfirst-slice\nfrontier\ngrowth\ncodes\npeers\npeers-million\n"
+        "default\nquick\nfirst-slice\nfrontier\ngrowth\ncodes\npeers\npeers-million\ncompact\n"
     );
     let printed = bench_ann(folder.path(), &["sweeps", "first-slice"]).stdout;
     assert!(String::from_utf8_lossy(&printed).contains("ef_construction = 400"));
