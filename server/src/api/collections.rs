@@ -103,7 +103,8 @@ fn describe(collection: &Collection) -> CollectionInfo {
         optimizer_status: "ok",
         indexed_vectors_count: segments.iter().filter(|segment| segment.kind.is_graph()).map(SegmentInfo::live).sum(),
         points_count: collection.len(),
-        segments_count: segments.len(),
+        // The one that grows counts while it is empty, too.
+        segments_count: segments.len().max(1),
         config: CollectionConfig {
             params: CollectionParams {
                 vectors: schema.note.get(VECTORS).cloned().unwrap_or_default(),

@@ -376,8 +376,8 @@ fn filters_choose_what_is_found_counted_changed_and_deleted() {
     client.ok("PUT", "/collections/c/points", json!({"points": [point(1), point(60)], "update_mode": "insert_only"}));
     client.ok("PUT", "/collections/c/points", json!({"points": [point(2), point(70)], "update_mode": "update_only"}));
     let found = query(&client, json!({"query": [50, 0], "limit": 2}));
-    // Both as near; 60 was stored before 2 was replaced.
-    assert_eq!(ids(&found), [60, 2]);
+    // Both as near: the lower id comes first.
+    assert_eq!(ids(&found), [2, 60]);
     assert_eq!(client.ok("POST", "/collections/c/points/count", json!({})), json!({"count": 6}));
 
     // Of points that exist only those that match are replaced: 3 does, 4 does not, 80 is new.
