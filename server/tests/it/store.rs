@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use vicino_index::collection::{Change, Options, Payload, Point, Schema};
+use vicino_index::collection::{Change, Options, Payload, Point, Schema, Upkeep};
 use vicino_index::vfs::{Keep, SimFs, Vfs};
 use vicino_index::{ElementType, HnswParams, Metric, PointId, VectorSpec};
 use vicino_server::store::{CollectionName, Store};
@@ -16,8 +16,12 @@ fn schema() -> Schema {
 }
 
 fn open(fs: &SimFs) -> Store {
-    Store::open_in(Arc::new(fs.clone()), Path::new("data"), Options { reserve_bytes: 100, ..Options::default() })
-        .unwrap_or_else(|error| panic!("{error}"))
+    Store::open_in(
+        Arc::new(fs.clone()),
+        Path::new("data"),
+        Options { reserve_bytes: 100, upkeep: Upkeep::Tended, ..Options::default() },
+    )
+    .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn names(store: &Store) -> BTreeSet<String> {
