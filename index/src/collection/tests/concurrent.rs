@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::{DIM, Random, Search, schema};
 use crate::collection::{Change, Collection, Options, Payload, Point, SharedCollection, SyncMode, verify};
@@ -13,6 +14,9 @@ use crate::{ElementType, Metric, PointId};
 /// Points are changed by families: a view that has two versions of one has half a change.
 const FAMILIES: u64 = 60;
 const MEMBERS: u64 = 8;
+
+/// For the background to seal and merge.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn ids(family: u64) -> impl Iterator<Item = PointId> {
     (0..MEMBERS).map(move |member| PointId::Integer(member * FAMILIES + family))
@@ -64,10 +68,14 @@ fn every_view_is_one_moment_while_segments_come_and_go() {
             let (collection, done) = (&collection, &done);
             let readers: Vec<_> =
                 (0..2).map(|reader| scope.spawn(move || read(collection, done, reader + 10 * round))).collect();
-            // Until something was sealed and merged, which happens at low priority.
-            for change in 0..20_000 {
-                if change >= 400 && segments.len() > 2 * (round as usize + 1) {
-                    break;
+            // Until something was sealed and merged, which happens at low priority: on a busy machine, late.
+            let started = Instant::now();
+            for change in 0.. {
+                if change >= 400 {
+                    if segments.len() > 2 * (round as usize + 1) || started.elapsed() > PATIENCE {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 let family = random.below(FAMILIES);
                 if random.below(5) == 0 {
