@@ -23,6 +23,21 @@ pub(crate) fn nearest<T: Component>(
     });
 }
 
+/// Leaves the `k` nearest of the rows `slots` in `pool`. Cost: one distance per row.
+pub(crate) fn nearest_of<T: Component>(space: DenseView<'_, T>, query: &[T], k: usize, slots: &[u32], pool: &mut Pool) {
+    pool.reset(k);
+    let mut distances = [0.0; BLOCK];
+    for block in slots.chunks(BLOCK) {
+        let out = &mut distances[..block.len()];
+        space.gather(query, block, out);
+        for (&slot, &distance) in block.iter().zip(&*out) {
+            if distance <= pool.bound() {
+                pool.insert(Candidate::new(distance, slot));
+            }
+        }
+    }
+}
+
 /// Hands every row with its distance to `take`, in row order.
 pub(crate) fn each<T: Component>(space: DenseView<'_, T>, query: &[T], mut take: impl FnMut(Candidate)) {
     let mut distances = [0.0; BLOCK];

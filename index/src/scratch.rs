@@ -16,8 +16,7 @@ pub struct Scratch {
     pub(crate) nodes: Mask,
     /// Where a walk among some of the rows begins.
     pub(crate) seeds: Vec<u32>,
-    /// Distances of a scan of some of the rows, and those rows.
-    pub(crate) distances: Vec<f32>,
+    /// The rows of a filter, for a scan.
     pub(crate) slots: Vec<u32>,
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::record::Record;
 use super::{Collection, Payload, Point, UpsertError};
+use crate::filter::IndexedField;
 use crate::ids::{IdBytes, PointId};
 use crate::rows::Rows;
 use crate::segment::merge::{Merged, merge};
@@ -45,7 +46,7 @@ impl Collection {
             index.vector(row, &mut vector);
             self.put(&mut table, id, version, &vector, &payload);
         }
-        self.grow(Segment { number: 0, table, index });
+        self.grow(Segment::new(0, table, index));
         version
     }
 
@@ -69,7 +70,7 @@ impl Collection {
             vectors.push_stored(&vector);
             self.put(&mut table, id, version, &vector, &payload);
         }
-        self.grow(Segment { number: 0, table, index: Index::Flat(vectors) });
+        self.grow(Segment::new(0, table, Index::Flat(vectors)));
         Ok(version)
     }
 
@@ -96,6 +97,12 @@ impl Collection {
         }
     }
 
+    /// Indexes these parts of payloads, and no others.
+    pub(super) fn set_fields(&mut self, fields: Vec<IndexedField>) -> u64 {
+        self.fields = Arc::new(fields);
+        self.advance()
+    }
+
     fn advance(&mut self) -> u64 {
         self.operation += 1;
         self.operation
@@ -114,7 +121,7 @@ impl Collection {
             let pair = self.growing.split_off(self.growing.len() - 2);
             let Merged { table, vectors, .. } = merge(&pair, self.schema.vectors);
             if table.len() > 0 {
-                self.growing.push(Part::new(Segment { number: 0, table, index: Index::Flat(vectors) }));
+                self.growing.push(Part::new(Segment::new(0, table, Index::Flat(vectors))));
             }
         }
     }
@@ -126,6 +133,7 @@ impl Collection {
             Record::Store(points) => Ok(self.store(points)),
             Record::Delete(ids) => Ok(self.delete(&ids)),
             Record::Payload(points) => self.set_payloads(points),
+            Record::Fields(fields) => Ok(self.set_fields(fields)),
         }
     }
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::record::Record;
-use super::{Collection, Payload, Point, PointView, UpsertError};
-use crate::filter::Filter;
+use super::{Collection, Payload, Point, PointView, UpsertError, fields_with};
+use crate::filter::{Filter, IndexedField, PayloadPath};
 use crate::ids::{IdBytes, PointId};
 
 /// A change of a collection: all of it happens, or nothing.
@@ -27,6 +27,10 @@ pub enum Change {
     Insert(Vec<Point>),
     /// Store those of these points that exist and, if there is a filter, match it as they are.
     Update(Vec<Point>, Option<Filter>),
+    /// Index this part of payloads, in place of an index of it that there is.
+    AddField(IndexedField),
+    /// Index this part of payloads no more, if it is.
+    DropField(PayloadPath),
 }
 
 /// What becomes of a payload.
@@ -147,6 +151,7 @@ impl Change {
             Change::Delete(ids) => ids.len() * ID,
             Change::Payload(ids, _) => ids.len() * (ID + 4),
             Change::DeleteMatching(_) | Change::PayloadMatching(..) => 0,
+            Change::AddField(_) | Change::DropField(_) => 0,
         }
     }
 
@@ -155,16 +160,25 @@ impl Change {
         match self {
             Change::Upsert(points) => store(collection, points, |_| true),
             Change::UpsertMatching(points, filter) => {
+                let filter = filter.bound_to(&collection.fields);
                 store(collection, points, |held| held.is_none_or(|point| filter.matches(point.id(), &point.payload())))
             }
             Change::Insert(points) => store(collection, points, |held| held.is_none()),
-            Change::Update(points, filter) => store(collection, points, |held| {
-                held.is_some_and(|point| {
-                    filter.as_ref().is_none_or(|filter| filter.matches(point.id(), &point.payload()))
+            Change::Update(points, filter) => {
+                let filter = filter.map(|filter| filter.bound_to(&collection.fields));
+                store(collection, points, |held| {
+                    held.is_some_and(|point| {
+                        filter.as_ref().is_none_or(|filter| filter.matches(point.id(), &point.payload()))
+                    })
                 })
-            }),
+            }
             Change::Delete(ids) => Ok(Record::Delete(ids)),
             Change::DeleteMatching(filter) => Ok(Record::Delete(matching(collection, &filter))),
+            Change::AddField(field) => Ok(Record::Fields(fields_with(&collection.fields, field))),
+            Change::DropField(path) => {
+                let kept = collection.fields.iter().filter(|field| *field.path() != path);
+                Ok(Record::Fields(kept.cloned().collect()))
+            }
             Change::Payload(ids, edit) => payloads(collection, ids, &edit),
             Change::PayloadMatching(filter, edit) => payloads(collection, matching(collection, &filter), &edit),
         }

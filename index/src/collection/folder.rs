@@ -215,7 +215,7 @@ fn open_part(vfs: &dyn Vfs, dir: &Path, entry: &SegmentEntry, spec: VectorSpec) 
         Some(dead) => open_dead(vfs, dir, *number, *rows, dead)?,
         None => Tombstones::none(*rows),
     };
-    Ok(Part { segment: Arc::new(Segment { number: *number, table, index }), dead })
+    Ok(Part { segment: Arc::new(Segment::new(*number, table, index)), dead })
 }
 
 fn open_dead(vfs: &dyn Vfs, dir: &Path, number: u64, rows: usize, dead: &DeadRows) -> Result<Tombstones, OpenError> {

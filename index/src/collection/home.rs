@@ -194,6 +194,7 @@ pub(super) fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Read, OpenCollectionErro
     let schema = Arc::new(manifest.schema(dir)?);
     let parts = folder::open_parts(vfs, dir, &manifest, schema.vectors)?;
     let mut collection = Collection::of_parts(schema, parts.clone(), manifest.operation);
+    collection.fields = Arc::new(manifest.fields.clone());
     manifest.check_points(dir, &collection)?;
     let mut recovery = Recovery::default();
     let start = manifest.log;

@@ -14,6 +14,7 @@ use super::folder::{dead_name, points_name, vectors_name};
 use super::lines::{LineReader, LineWriter};
 use super::{Collection, IndexKind, OpenCollectionError, Payload, Schema};
 use crate::faults::{self, Point, Safeguard};
+use crate::filter::IndexedField;
 use crate::params::HnswParams;
 use crate::spec::VectorSpec;
 use crate::storage::format::FileId;
@@ -113,6 +114,9 @@ pub(super) struct Manifest {
     /// The sum of the points.
     pub(super) sum: Hex,
     pub(super) log: LogStart,
+    /// Parts of payloads that are indexed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) fields: Vec<IndexedField>,
     /// The segments, the oldest first.
     pub(super) segments: Vec<SegmentEntry>,
 }
@@ -140,6 +144,7 @@ impl Manifest {
             operation: 0,
             sum: Hex(0),
             log: LogStart { file: 0, group: 0, chain: 0 },
+            fields: Vec::new(),
             segments: Vec::new(),
         }
     }
@@ -150,6 +155,7 @@ impl Manifest {
         self.operation = collection.operation();
         self.sum = Hex(collection.sum());
         self.log = log;
+        self.fields = collection.fields().to_vec();
     }
 
     /// Checks that `collection`, made of the segments, holds the points it should.

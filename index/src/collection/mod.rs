@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::filter::Filter;
+use crate::filter::{Filter, IndexedField};
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::ids::PointId;
 use crate::params::{BuildOptions, HnswParams, ParamsError, SearchParams};
@@ -48,6 +48,7 @@ pub use error::{CheckpointError, CreateError, OpenCollectionError};
 pub use home::{Options, Recovery, SyncMode, Upkeep};
 pub use inspect::{Inspection, SegmentInfo, VerifyError, inspect, verify};
 pub use salvage::{Salvaged, salvage};
+pub use search::SegmentExplain;
 pub use shared::SharedCollection;
 pub use snapshot::{Snapshot, SnapshotContent, SnapshotFile};
 
@@ -166,6 +167,13 @@ pub enum UpsertError {
     },
 }
 
+/// `fields` with `field` in the place of one of its path.
+fn fields_with(fields: &[IndexedField], field: IndexedField) -> Vec<IndexedField> {
+    let mut with: Vec<IndexedField> = fields.iter().filter(|other| other.path() != field.path()).cloned().collect();
+    with.push(field);
+    with
+}
+
 /// Points with ids and payloads, searchable by vector, as they are at one moment. A clone shares all of them, and costs about as much as
 /// there are segments; a change of one is not seen by the other. Reads take `&self` and may run on any number of threads.
 ///
@@ -187,6 +195,8 @@ pub enum UpsertError {
 #[derive(Debug, Clone)]
 pub struct Collection {
     schema: Arc<Schema>,
+    /// Parts of payloads that are indexed.
+    fields: Arc<Vec<IndexedField>>,
     /// The large ones, which stay until they are merged.
     sealed: Vec<Part>,
     /// What is being sealed.
@@ -215,7 +225,16 @@ impl Collection {
         let (len, sum) = sealed
             .iter()
             .fold((0, 0), |(len, sum): (usize, u128), part| (len + part.dead.live(), sum.wrapping_add(part.sum())));
-        Collection { schema, sealed, frozen: Vec::new(), growing: Vec::new(), operation, len, sum }
+        Collection {
+            schema,
+            fields: Arc::default(),
+            sealed,
+            frozen: Vec::new(),
+            growing: Vec::new(),
+            operation,
+            len,
+            sum,
+        }
     }
 
     /// All parts, the oldest first.
@@ -231,7 +250,7 @@ impl Collection {
         let large = merged.table.len() * self.schema.row_bytes() > self.schema.full_scan_bytes;
         let index =
             if large { Index::build(merged.vectors, self.schema.hnsw, options) } else { Index::Flat(merged.vectors) };
-        self.sealed = vec![Part::new(Segment { number: 0, table: merged.table, index })];
+        self.sealed = vec![Part::new(Segment::new(0, merged.table, index))];
     }
 
     /// The point of this id.
@@ -258,6 +277,36 @@ impl Collection {
     /// A checksum of all points, ids, versions, stored vectors and payloads: equal exactly if the points are.
     pub fn sum(&self) -> u128 {
         self.sum
+    }
+
+    /// The parts of payloads that are indexed.
+    pub fn fields(&self) -> &[IndexedField] {
+        &self.fields
+    }
+
+    /// Indexes the part of payloads that `field` names, in place of an index of it that there is, and returns the number of this
+    /// operation. The index is made when it is first needed, or by [`make_indexes`](Collection::make_indexes).
+    pub fn add_field(&mut self, field: IndexedField) -> u64 {
+        self.set_fields(fields_with(&self.fields, field))
+    }
+
+    /// Makes the indexes that are missing. Cost: a pass over the payloads of the segments that lack one.
+    pub fn make_indexes(&self) {
+        self.parts().for_each(|part| drop(part.segment.indexes(&self.fields)));
+    }
+
+    /// How many points have a value in each of the [`fields`](Collection::fields).
+    pub fn indexed_points(&self) -> Vec<usize> {
+        let mut points = vec![0; self.fields.len()];
+        for part in self.parts() {
+            let (indexes, live) = (part.segment.indexes(&self.fields), part.live());
+            for (points, (_, index)) in points.iter_mut().zip(indexes.fields()) {
+                let mut filled = index.filled(live.rows());
+                filled.and(&live);
+                *points += filled.len();
+            }
+        }
+        points
     }
 
     /// What the collection was made with.

@@ -7,9 +7,11 @@
 //! kind u8   0 u8 × 3   count u32   per point:  id u8 × 17
 //!           store:                                 vector f32 × dim   payload length u32   payload, a JSON object
 //!           payload:                                                  payload length u32   payload
+//!           fields, of none:  length u32   list of the indexed fields, JSON
 //! ```
 
 use super::{Payload, Point, Schema};
+use crate::filter::IndexedField;
 use crate::ids::PointId;
 use crate::rows::VectorRef;
 
@@ -22,11 +24,14 @@ pub(crate) enum Record {
     Delete(Vec<PointId>),
     /// They are there, and their payloads are these now.
     Payload(Vec<(PointId, Payload)>),
+    /// These parts of payloads are indexed now, and no others.
+    Fields(Vec<IndexedField>),
 }
 
 const STORE: u8 = 1;
 const DELETE: u8 = 2;
 const PAYLOAD: u8 = 3;
+const FIELDS: u8 = 4;
 
 impl Record {
     /// The record's bytes.
@@ -35,6 +40,7 @@ impl Record {
             Record::Store(points) => (STORE, points.len()),
             Record::Delete(ids) => (DELETE, ids.len()),
             Record::Payload(points) => (PAYLOAD, points.len()),
+            Record::Fields(_) => (FIELDS, 0),
         };
         let mut bytes = vec![kind, 0, 0, 0];
         bytes.extend_from_slice(&(count as u32).to_le_bytes());
@@ -43,16 +49,17 @@ impl Record {
                 for point in points {
                     bytes.extend_from_slice(&point.id.to_bytes());
                     bytes.extend_from_slice(bytemuck::cast_slice(&point.vector));
-                    put_payload(&mut bytes, &point.payload);
+                    put_json(&mut bytes, &point.payload);
                 }
             }
             Record::Delete(ids) => ids.iter().for_each(|id| bytes.extend_from_slice(&id.to_bytes())),
             Record::Payload(points) => {
                 for (id, payload) in points {
                     bytes.extend_from_slice(&id.to_bytes());
-                    put_payload(&mut bytes, payload);
+                    put_json(&mut bytes, payload);
                 }
             }
+            Record::Fields(fields) => put_json(&mut bytes, fields),
         }
         bytes
     }
@@ -81,16 +88,17 @@ impl Record {
                 let mut point = || Ok::<_, String>((reader.id()?, reader.payload()?));
                 Record::Payload((0..count).map(|_| point()).collect::<Result<_, _>>()?)
             }
+            FIELDS if count == 0 => Record::Fields(reader.json("indexed fields")?),
             other => return Err(format!("records of kind {other} are unknown to this build")),
         };
         if reader.bytes.is_empty() { Ok(record) } else { Err(format!("{} bytes behind a record", reader.bytes.len())) }
     }
 }
 
-fn put_payload(bytes: &mut Vec<u8>, payload: &Payload) {
+fn put_json(bytes: &mut Vec<u8>, value: &impl serde::Serialize) {
     let at = bytes.len();
     bytes.extend_from_slice(&[0; 4]);
-    serde_json::to_writer(&mut *bytes, payload).expect("a JSON object in memory can be written");
+    serde_json::to_writer(&mut *bytes, value).expect("JSON in memory can be written");
     let len = (bytes.len() - at - 4) as u32;
     bytes[at..at + 4].copy_from_slice(&len.to_le_bytes());
 }
@@ -120,8 +128,12 @@ impl<'a> Reader<'a> {
     }
 
     fn payload(&mut self) -> Result<Payload, String> {
+        self.json("a payload")
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&mut self, what: &str) -> Result<T, String> {
         let len = u32::from_le_bytes(self.take()?);
-        serde_json::from_slice(self.slice(len as usize)?).map_err(|error| format!("a payload: {error}"))
+        serde_json::from_slice(self.slice(len as usize)?).map_err(|error| format!("{what}: {error}"))
     }
 }
 
@@ -131,6 +143,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::filter::{FieldType, TextOptions};
     use crate::{ElementType, HnswParams, Metric, VectorSpec};
 
     #[test]
@@ -143,6 +156,11 @@ mod tests {
             Record::Store(vec![point(u64::MAX, payload.clone()), point(0, Payload::new())]),
             Record::Store(vec![]),
             Record::Delete(vec![PointId::Integer(7), Uuid::from_u128(1 << 100).into(), PointId::Integer(1 << 60)]),
+            Record::Fields(vec![]),
+            Record::Fields(vec![
+                IndexedField::new("a.b[]", FieldType::Integer).unwrap(),
+                IndexedField::new("text", FieldType::Text(TextOptions::default())).unwrap(),
+            ]),
             Record::Payload(vec![(PointId::Integer(3), payload.clone()), (Uuid::from_u128(3).into(), payload)]),
         ] {
             let bytes = record.encode();

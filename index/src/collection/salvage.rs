@@ -63,5 +63,7 @@ fn apply(points: &mut BTreeMap<PointId, Point>, record: Record) {
                 }
             }
         }
+        // Indexes are made anew from points.
+        Record::Fields(_) => {}
     }
 }

@@ -4,22 +4,32 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::Collection;
-use crate::filter::Filter;
-use crate::ids::{IdBytes, PointId};
+use crate::filter::{Answer, Filter};
+use crate::ids::{IdBytes, PointId, Slot};
 use crate::segment::{Part, PointView};
 
-/// The next live row of each part, the one with the lowest id first.
+/// The next row of each part, the one with the lowest id first.
 struct Scroll<'a> {
     parts: Vec<&'a Part>,
+    /// What is wanted of each part, unless it is all.
+    wanted: Option<(Filter, Vec<Answer>)>,
     next: BinaryHeap<Reverse<(IdBytes, usize, u32)>>,
 }
 
 impl Scroll<'_> {
-    /// Queues the first live row of part `number` from `row` on.
+    /// Queues the first row of part `number` from `row` on that is wanted.
     fn queue(&mut self, number: usize, row: u32) {
-        let Part { segment, dead } = self.parts[number];
-        if let Some(row) = (row..segment.table.len() as u32).find(|&row| !dead.contains(row)) {
-            self.next.push(Reverse((segment.table.id_bytes(row), number, row)));
+        let part = self.parts[number];
+        let is_wanted = |row: u32| match &self.wanted {
+            None => !part.dead.contains(row),
+            Some((filter, answers)) => {
+                let answer = &answers[number];
+                answer.sure().contains(Slot(row)) || answer.possible().contains(Slot(row)) && part.passes(row, filter)
+            }
+        };
+        let table = &part.segment.table;
+        if let Some(row) = (row..table.len() as u32).find(|&row| is_wanted(row)) {
+            self.next.push(Reverse((table.id_bytes(row), number, row)));
         }
     }
 }
@@ -37,16 +47,28 @@ impl<'a> Iterator for Scroll<'a> {
 impl Collection {
     /// Every point from id `from` on, in the order of ids.
     pub fn scroll(&self, from: PointId) -> impl Iterator<Item = PointView<'_>> {
+        self.scroll_wanted(from, None)
+    }
+
+    fn scroll_wanted<'a>(&'a self, from: PointId, wanted: Option<(Filter, Vec<Answer>)>) -> Scroll<'a> {
         let from = from.to_bytes();
-        let mut scroll = Scroll { parts: self.parts().collect(), next: BinaryHeap::new() };
+        let mut scroll = Scroll { parts: self.parts().collect(), wanted, next: BinaryHeap::new() };
         for number in 0..scroll.parts.len() {
             scroll.queue(number, scroll.parts[number].segment.table.lower_bound(&from));
         }
         scroll
     }
 
-    /// Every point from id `from` on that matches, in the order of ids.
-    pub fn matching<'a>(&'a self, from: PointId, filter: &'a Filter) -> impl Iterator<Item = PointView<'a>> {
-        self.scroll(from).filter(|point| filter.matches(point.id(), &point.payload()))
+    /// Every point from id `from` on that matches, in the order of ids. What indexes leave open is asked as it comes.
+    pub fn matching(&self, from: PointId, filter: &Filter) -> impl Iterator<Item = PointView<'_>> {
+        let filter = filter.bound_to(&self.fields);
+        let answers = self.parts().map(|part| part.answer(&filter, &self.fields)).collect();
+        self.scroll_wanted(from, Some((filter, answers)))
+    }
+
+    /// How many points match.
+    pub fn count(&self, filter: &Filter) -> usize {
+        let filter = filter.bound_to(&self.fields);
+        self.parts().map(|part| part.matching(&filter, &self.fields).len()).sum()
     }
 }

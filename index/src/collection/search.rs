@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
-use super::{Collection, Found, Search};
+use super::{Collection, Found, IndexKind, Search};
+use crate::filter::{Estimate, Filter};
 use crate::ids::{PointId, Slot};
 use crate::params::SearchParams;
+use crate::planner::{Explain, Plan};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
-use crate::segment::matching::RowSet;
 use crate::segment::{Buffers, Part};
 
 thread_local! {
@@ -15,23 +16,78 @@ thread_local! {
     static BUFFERS: RefCell<(Buffers, Vec<Hit>)> = RefCell::default();
 }
 
+/// How one segment was searched, and why.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct SegmentExplain {
+    /// What finds the near vectors there.
+    pub kind: IndexKind,
+    /// How many of its points were expected to match, before any was looked at; absent without a filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+    /// Points that payload indexes left to be asked by their payloads.
+    pub asked: usize,
+    /// What was chosen, what it was expected to take and what it did.
+    #[serde(flatten)]
+    pub search: Explain,
+}
+
+/// What is searched in one part.
+struct Candidates {
+    filter: Option<Filter>,
+    k: usize,
+    ef: usize,
+    exact: bool,
+    except: Option<PointId>,
+}
+
 impl Collection {
     /// The nearest points, nearest first, ties by id. Exact if asked for; else each segment is searched by its graph, unless it has none
-    /// or its vectors to be compared are at most [`Schema::full_scan_bytes`](super::Schema::full_scan_bytes). With a filter every point is
-    /// asked whether it matches, and those that do are searched: `k` of them unless there are fewer. Errors if the vector does not fit
-    /// the schema.
+    /// or its vectors to be compared are at most [`Schema::full_scan_bytes`](super::Schema::full_scan_bytes). With a filter, payload
+    /// indexes say which points match, as far as they know; the others are asked, and the way to the nearest is chosen by what each
+    /// costs: `k` of them unless there are fewer. Errors if the vector does not fit the schema.
     pub fn search(&self, vector: &[f32], search: Search<'_>) -> Result<Vec<Found<'_>>, SearchError> {
+        self.search_parts(vector, search, &mut |_, _, _| ())
+    }
+
+    /// As [`search`](Collection::search), and how each segment was searched.
+    pub fn search_explained(
+        &self,
+        vector: &[f32],
+        search: Search<'_>,
+    ) -> Result<(Vec<Found<'_>>, Vec<SegmentExplain>), SearchError> {
+        let mut explained = Vec::new();
+        let filter = search.filter.map(|filter| filter.bound_to(&self.fields));
+        let found = self.search_parts(vector, search, &mut |part, asked, search| {
+            let estimate = filter.as_ref().map(|filter| part.estimate(filter, &self.fields));
+            explained.push(SegmentExplain { kind: part.segment.index.kind(), estimate, asked, search });
+        })?;
+        Ok((found, explained))
+    }
+
+    fn search_parts(
+        &self,
+        vector: &[f32],
+        search: Search<'_>,
+        explain: &mut dyn FnMut(&Part, usize, Explain),
+    ) -> Result<Vec<Found<'_>>, SearchError> {
         let query = VectorRef::from(vector);
         self.schema.vectors.check(query)?;
+        let Search { k, ef, exact, except, filter } = search;
+        let filter = filter.map(|filter| filter.bound_to(&self.fields));
+        let wanted = Candidates { filter, k, ef, exact, except };
         BUFFERS.with_borrow_mut(|(buffers, hits)| {
             let mut nearest: Vec<(f32, PointId, &Part, Slot)> = Vec::new();
             for part in self.parts() {
-                self.search_part(part, query, &search, buffers, hits)?;
+                let (asked, done) = match &wanted.filter {
+                    Some(filter) => self.search_matching(part, query, filter, &wanted, buffers, hits)?,
+                    None => (0, self.search_live(part, query, &wanted, buffers, hits)?),
+                };
+                explain(part, asked, done);
                 nearest
                     .extend(hits.iter().map(|hit| (hit.distance, part.segment.table.id(hit.slot.0), part, hit.slot)));
             }
             nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            nearest.truncate(search.k);
+            nearest.truncate(k);
             let metric = self.schema.vectors.metric();
             let found = nearest.into_iter();
             Ok(found
@@ -40,33 +96,66 @@ impl Collection {
         })
     }
 
-    /// Puts the nearest rows of one part into `hits`.
-    fn search_part(
+    /// Whether to compare `count` vectors one by one whatever graph there is.
+    fn is_small(&self, wanted: &Candidates, count: usize) -> bool {
+        wanted.exact || count * self.schema.row_bytes() <= self.schema.full_scan_bytes
+    }
+
+    /// Puts the nearest live rows of one part into `hits`.
+    fn search_live(
         &self,
         part: &Part,
         query: VectorRef<'_>,
-        search: &Search<'_>,
+        wanted: &Candidates,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<(), SearchError> {
+    ) -> Result<Explain, SearchError> {
         hits.clear();
-        let except = search.except.and_then(|id| part.row_of(&id.to_bytes())).map(Slot);
-        let matching = search.filter.map(|filter| part.matching(filter));
-        let is_candidate = |row: Slot| match &matching {
-            Some(matching) => matching.contains(row),
-            None => !part.dead.contains(row.0),
-        };
-        let candidates = matching.as_ref().map_or(part.dead.live(), RowSet::len);
-        let k = search.k.min(candidates - usize::from(except.is_some_and(is_candidate)));
+        let except = wanted.except.and_then(|id| part.row_of(&id.to_bytes()));
+        let (rows, live) = (part.segment.table.len(), part.dead.live());
+        let k = wanted.k.min(live - usize::from(except.is_some()));
         if k == 0 {
-            return Ok(());
+            return Ok(Explain::of(Plan::Nothing, live, rows, 0));
         }
-        let accept = |row: Slot| is_candidate(row) && Some(row) != except;
+        let accept = |row: Slot| !part.dead.contains(row.0) && Some(row.0) != except;
         let index = &part.segment.index;
-        if search.exact || candidates * self.schema.row_bytes() <= self.schema.full_scan_bytes {
-            index.exact(query, k, &accept, buffers, hits)
-        } else {
-            index.search(query, SearchParams::new(k, search.ef.min(candidates)), &accept, buffers, hits)
+        if self.is_small(wanted, live) || index.kind() == IndexKind::Flat {
+            index.exact(query, k, &accept, buffers, hits)?;
+            return Ok(Explain::of(Plan::Scan, live, rows, rows as u64));
         }
+        let stats = index.search(query, SearchParams::new(k, wanted.ef.min(live)), &accept, buffers, hits)?;
+        Ok(Explain { hops: stats.hops, ..Explain::of(Plan::Walk, live, rows, stats.distances) })
+    }
+
+    /// Puts the nearest rows of one part that match into `hits`; how many were asked by their payloads.
+    fn search_matching(
+        &self,
+        part: &Part,
+        query: VectorRef<'_>,
+        filter: &Filter,
+        wanted: &Candidates,
+        buffers: &mut Buffers,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(usize, Explain), SearchError> {
+        hits.clear();
+        let answer = part.answer(filter, &self.fields);
+        let asked = answer.open().map_or(0, |open| open.len());
+        let mut mask = answer.settle(|row| part.passes(row.0, filter));
+        if let Some(row) = wanted.except.and_then(|id| part.row_of(&id.to_bytes())) {
+            mask.remove(Slot(row));
+        }
+        let (rows, matching) = (mask.rows(), mask.len());
+        let k = wanted.k.min(matching);
+        if k == 0 {
+            return Ok((asked, Explain::of(Plan::Nothing, matching, rows, 0)));
+        }
+        let index = &part.segment.index;
+        let scan = Explain::of(Plan::Scan, matching, rows, matching as u64);
+        if self.is_small(wanted, matching) {
+            index.exact_among(query, k, &mask, buffers, hits)?;
+            return Ok((asked, scan));
+        }
+        let params = SearchParams::new(k, wanted.ef.min(matching));
+        Ok((asked, index.search_masked(query, params, &mask, buffers, hits)?.unwrap_or(scan)))
     }
 }

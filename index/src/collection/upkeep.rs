@@ -65,6 +65,9 @@ impl Shared {
         let Some(Pending { view, log }) = self.set_apart(&mut store)? else { return Ok(false) };
         let Merged { table, vectors, moves } = merge(&view.frozen, view.schema.vectors);
         let new = write(&mut store, table, Index::Flat(vectors), &view)?;
+        if let Some((_, part)) = &new {
+            part.segment.indexes(view.fields());
+        }
         let mut parts = view.sealed.clone();
         parts.extend(new.as_ref().map(|(_, part)| part.clone()));
         let entry = new.as_ref().and_then(|(entry, _)| entry.clone());
@@ -186,9 +189,13 @@ impl Shared {
             Some(place) => {
                 Some(place.write(&table, &index, schema.vectors)).transpose()?.map(|(e, part)| (Some(e), part))
             }
-            None => (rows > 0).then(|| (None, Part::new(Segment { number: 0, table, index }))),
+            None => (rows > 0).then(|| (None, Part::new(Segment::new(0, table, index)))),
         };
         faults::reach(Point::MergeWritten);
+        if let Some((_, part)) = &new {
+            // So that no search waits for it.
+            part.segment.indexes(self.view().fields());
+        }
         let mut store = self.store.lock();
         if store.pending.is_some() || self.is_closed() {
             return Ok(false);
@@ -277,7 +284,7 @@ fn write(store: &mut Store, table: Table, index: Index, view: &Collection) -> Re
         return Ok(None);
     }
     let Some(folder) = store.folder.as_mut() else {
-        return Ok(Some((None, Part::new(Segment { number: 0, table, index }))));
+        return Ok(Some((None, Part::new(Segment::new(0, table, index)))));
     };
     let place = folder.place();
     match place.write(&table, &index, view.schema.vectors) {

@@ -57,7 +57,8 @@ impl Answer {
         sure
     }
 
-    fn possible(&self) -> &Mask {
+    /// Those and the rows that must be asked.
+    pub fn possible(&self) -> &Mask {
         self.possible.as_ref().unwrap_or(&self.sure)
     }
 

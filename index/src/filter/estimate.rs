@@ -3,7 +3,7 @@
 //! Bounds are sure; what is expected takes conditions as independent of each other.
 
 /// A number of rows.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Estimate {
     /// No fewer match.
     pub min: usize,

@@ -26,7 +26,7 @@ mod time;
 pub use answer::Answer;
 pub use estimate::Estimate;
 pub use geo::{GeoArea, GeoPoint};
-pub use index::{FieldIndex, FieldType, PayloadIndex, RowSource, TextOptions};
+pub use index::{FieldIndex, FieldType, IndexedField, PayloadIndex, RowSource, TextOptions};
 pub use path::{PathError, PayloadPath};
 pub use text::{TextMode, TextQuery, Tokenizer, TokenizerKind};
 pub use time::Moment;

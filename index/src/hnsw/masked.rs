@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::Hnsw;
+use crate::exact;
 use crate::graph::copies::{Copies, spread};
 use crate::graph::masked::Within;
 use crate::graph::search::Field;
@@ -11,7 +12,6 @@ use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::params::{SearchParams, SearchStats};
 use crate::planner::{Costs, Explain, Plan};
-use crate::pool::Candidate;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
@@ -44,9 +44,6 @@ const PROBES: usize = 8;
 
 /// Rows that each probe compares.
 const PROBE_ROWS: usize = 256;
-
-/// Rows whose distances are computed before any is looked at.
-const BLOCK: usize = 256;
 
 impl Hnsw {
     /// As [`search`](Hnsw::search) among the rows of `mask` alone: `k` of them unless it has fewer. `plan` is the way to go; of none, the
@@ -102,7 +99,7 @@ impl Hnsw {
         (plan, budget): (Plan, usize),
         scratch: &mut Scratch,
     ) -> Result<(SearchStats, bool), SearchError> {
-        let Scratch { query: buffer, walk, accepted, nodes, seeds, distances, slots } = scratch;
+        let Scratch { query: buffer, walk, accepted, nodes, seeds, slots } = scratch;
         let field = Field { space: rows.view(), links: self.graph.links.view(), query: rows.encode(query, buffer)? };
         walk.reset();
         accepted.reset(params.k.max(1));
@@ -137,19 +134,9 @@ impl Hnsw {
         };
         let mut stats = walk.stats;
         if !enough {
-            accepted.reset(params.k.max(1));
             slots.clear();
             slots.extend(mask.iter().map(|slot| slot.0));
-            distances.resize(BLOCK, 0.0);
-            for block in slots.chunks(BLOCK) {
-                let out = &mut distances[..block.len()];
-                field.space.gather(field.query, block, out);
-                for (&slot, &distance) in block.iter().zip(&*out) {
-                    if distance <= accepted.bound() {
-                        accepted.insert(Candidate::new(distance, slot));
-                    }
-                }
-            }
+            exact::nearest_of(field.space, field.query, params.k.max(1), slots, accepted);
             stats.distances += slots.len() as u64;
         }
         Ok((stats, !enough && plan != Plan::Scan))

@@ -34,7 +34,7 @@ pub struct Explain {
     pub matching: usize,
     /// Rows there are.
     pub rows: usize,
-    /// What a scan was expected to take, in microseconds.
+    /// What a scan was expected to take, in microseconds; zero where there was no choice.
     pub scan_us: f32,
     /// What a walk was expected to take.
     pub walk_us: f32,
@@ -46,4 +46,12 @@ pub struct Explain {
     pub hops: u64,
     /// Whether the walk was given up for a scan.
     pub fell_back: bool,
+}
+
+impl Explain {
+    /// Of a way that was not a matter of choice.
+    pub(crate) fn of(plan: Plan, matching: usize, rows: usize, distances: u64) -> Self {
+        let (scan_us, walk_us, guided_us) = (0.0, 0.0, 0.0);
+        Explain { plan, matching, rows, scan_us, walk_us, guided_us, distances, hops: 0, fell_back: false }
+    }
 }

@@ -5,8 +5,8 @@ use crate::bytes::Array;
 use crate::distance::{Kernels, RowsView};
 use crate::exact;
 use crate::ids::Slot;
+use crate::mask::Mask;
 use crate::metric::ElementType;
-use crate::pool::Candidate;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
@@ -29,37 +29,56 @@ impl QuantizedGraph {
         hits.clear();
         match &self.full {
             Some(full) => full.exact(query, k, |slot| accept(Slot(slot)), scratch)?,
-            None => self.exact_on_bytes(query, k, accept, scratch)?,
+            None => {
+                scratch.slots.clear();
+                scratch.slots.extend((0..self.len() as u32).filter(|&slot| accept(Slot(slot))));
+                self.exact_on_bytes(query, k, scratch)?;
+            }
         }
         hits.extend(scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
         Ok(())
     }
 
-    fn exact_on_bytes(
+    /// As [`exact`](QuantizedGraph::exact) among the rows of `mask`. Cost: one distance for each of them.
+    pub(crate) fn exact_among(
         &self,
         query: VectorRef<'_>,
         k: usize,
-        accept: &dyn Fn(Slot) -> bool,
+        mask: &Mask,
         scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
     ) -> Result<(), SearchError> {
+        hits.clear();
+        match &self.full {
+            Some(full) => full.exact_among(query, k, mask, scratch)?,
+            None => {
+                scratch.slots.clear();
+                scratch.slots.extend(mask.iter().map(|slot| slot.0));
+                self.exact_on_bytes(query, k, scratch)?;
+            }
+        }
+        hits.extend(scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
+        Ok(())
+    }
+
+    /// Compares the rows `scratch.slots`, turned into floats.
+    fn exact_on_bytes(&self, query: VectorRef<'_>, k: usize, scratch: &mut Scratch) -> Result<(), SearchError> {
         let spec = VectorSpec::new(self.spec.dim(), self.spec.metric(), ElementType::F32).expect("as the index's");
         let stride = Dense::<f32>::stride_of(&spec);
         let mut block = Array::<f32>::default();
-        block.resize(stride * BLOCK.min(self.len()));
+        block.resize(stride * BLOCK.min(scratch.slots.len()));
         let query = Dense::<f32>::new(spec).encode(query, &mut scratch.query)?;
         let (kernels, mut vector) = (Kernels::new(spec.metric()), Vec::new());
         scratch.accepted.reset(k.min(self.len()).max(1));
-        for first in (0..self.len()).step_by(BLOCK) {
-            let rows = BLOCK.min(self.len() - first);
-            for (row, out) in block.as_mut_slice().chunks_exact_mut(stride).take(rows).enumerate() {
-                self.vector(Slot((first + row) as u32), &mut vector);
+        for slots in scratch.slots.chunks(BLOCK) {
+            for (&slot, out) in slots.iter().zip(block.as_mut_slice().chunks_exact_mut(stride)) {
+                self.vector(Slot(slot), &mut vector);
                 out[..vector.len()].copy_from_slice(&vector);
             }
-            let view = DenseView { rows: RowsView::new(&block.as_slice()[..rows * stride], stride, rows), kernels };
-            exact::each(view, query, |candidate| {
-                let slot = first as u32 + candidate.slot();
-                if candidate.distance() <= scratch.accepted.bound() && accept(Slot(slot)) {
-                    scratch.accepted.insert(Candidate::new(candidate.distance(), slot));
+            let rows = RowsView::new(&block.as_slice()[..slots.len() * stride], stride, slots.len());
+            exact::each(DenseView { rows, kernels }, query, |candidate| {
+                if candidate.distance() <= scratch.accepted.bound() {
+                    scratch.accepted.insert(candidate.at(slots[candidate.slot() as usize]));
                 }
             });
         }

@@ -8,6 +8,7 @@ use super::{QuantizedGraph, QuantizedScratch, QuantizedSearch, QuantizedStats, R
 use crate::graph::copies::{Copies, spread};
 use crate::ids::Slot;
 use crate::mask::Mask;
+use crate::params::SearchParams;
 use crate::planner::{Costs, Explain, Plan};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
@@ -38,6 +39,19 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<Explain, SearchError> {
         self.search_within(query, self.limits_of(params)?, mask, plan, scratch, hits)
+    }
+
+    /// As [`search_masked`](QuantizedGraph::search_masked), but as far as a beam goes.
+    pub(crate) fn search_beam_masked(
+        &self,
+        query: VectorRef<'_>,
+        params: SearchParams,
+        mask: &Mask,
+        plan: Option<Plan>,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Explain, SearchError> {
+        self.search_within(query, self.limits_of_beam(params)?, mask, plan, scratch, hits)
     }
 
     /// As [`search_masked`](QuantizedGraph::search_masked), within `limits`.

@@ -189,17 +189,21 @@ impl QuantizedGraph {
     pub(crate) fn search_beam(
         &self,
         query: VectorRef<'_>,
-        SearchParams { k, ef }: SearchParams,
+        params: SearchParams,
         accept: &dyn Fn(Slot) -> bool,
         scratch: &mut QuantizedScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
+        let run = Run { limits: self.limits_of_beam(params)?, give_up: false, accept, mask: None };
+        self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
+    }
+
+    /// How far a beam of that width goes.
+    fn limits_of_beam(&self, SearchParams { k, ef }: SearchParams) -> Result<Limits, SearchError> {
         let limits = self.limits_of(QuantizedSearch::new(k, 0.0))?;
         let ef = ef.min(self.len()).max(limits.k);
-        let limits = Limits { k: ef, keep: limits.keep.max(ef), ..limits };
-        let run = Run { limits, give_up: false, accept, mask: None };
-        self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
+        Ok(Limits { k: ef, keep: limits.keep.max(ef), ..limits })
     }
 
     fn one(

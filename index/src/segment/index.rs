@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::hnsw::Hnsw;
 use crate::ids::Slot;
-use crate::params::{BuildOptions, HnswParams, SearchParams};
+use crate::mask::Mask;
+use crate::params::{BuildOptions, HnswParams, SearchParams, SearchStats};
+use crate::planner::{Explain, Plan};
 use crate::qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
@@ -131,11 +133,59 @@ impl Index {
         accept: &dyn Fn(Slot) -> bool,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
+    ) -> Result<SearchStats, SearchError> {
+        match self {
+            Index::Flat(vectors) => {
+                self.exact(query, params.k, accept, buffers, hits)?;
+                Ok(SearchStats { distances: vectors.len() as u64, hops: 0 })
+            }
+            Index::Hnsw(index) => index.search_filtered(query, params, accept, &mut buffers.scratch, hits),
+            Index::Quantized(index) => {
+                let stats = index.search_beam(query, params, accept, &mut buffers.quantized, hits)?;
+                Ok(SearchStats { distances: stats.distances + stats.rescored, hops: stats.hops })
+            }
+        }
+    }
+
+    /// As [`exact`](Index::exact) among the rows of `mask`: one distance for each of them.
+    pub(crate) fn exact_among(
+        &self,
+        query: VectorRef<'_>,
+        k: usize,
+        mask: &Mask,
+        buffers: &mut Buffers,
+        hits: &mut Vec<Hit>,
     ) -> Result<(), SearchError> {
         match self {
-            Index::Flat(_) => self.exact(query, params.k, accept, buffers, hits),
-            Index::Hnsw(index) => index.search_filtered(query, params, accept, &mut buffers.scratch, hits).map(drop),
-            Index::Quantized(index) => index.search_beam(query, params, accept, &mut buffers.quantized, hits).map(drop),
+            Index::Flat(vectors) => {
+                hits.clear();
+                vectors.exact_among(query, k, mask, &mut buffers.scratch)?;
+                hits.extend(buffers.scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
+                Ok(())
+            }
+            Index::Hnsw(index) => {
+                let params = SearchParams::new(k, k);
+                index.search_masked(query, params, mask, Some(Plan::Scan), &mut buffers.scratch, hits).map(drop)
+            }
+            Index::Quantized(index) => index.exact_among(query, k, mask, &mut buffers.scratch, hits),
+        }
+    }
+
+    /// The nearest rows of `mask` by the way that is expected to be the cheapest, and which it was; none where there is no graph.
+    pub(crate) fn search_masked(
+        &self,
+        query: VectorRef<'_>,
+        params: SearchParams,
+        mask: &Mask,
+        buffers: &mut Buffers,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Option<Explain>, SearchError> {
+        match self {
+            Index::Flat(_) => self.exact_among(query, params.k, mask, buffers, hits).map(|()| None),
+            Index::Hnsw(index) => index.search_masked(query, params, mask, None, &mut buffers.scratch, hits).map(Some),
+            Index::Quantized(index) => {
+                index.search_beam_masked(query, params, mask, None, &mut buffers.quantized, hits).map(Some)
+            }
         }
     }
 

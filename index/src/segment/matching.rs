@@ -1,38 +1,43 @@
 //! Which rows of a segment pass a filter.
 
 use super::Part;
-use crate::filter::Filter;
-use crate::ids::Slot;
-
-/// Some of a segment's rows.
-#[derive(Debug)]
-pub(crate) struct RowSet {
-    bits: Vec<u64>,
-    len: usize,
-}
-
-impl RowSet {
-    #[inline(always)]
-    pub(crate) fn contains(&self, row: Slot) -> bool {
-        self.bits[row.index() / 64] >> (row.index() % 64) & 1 == 1
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-}
+use crate::filter::{Answer, Estimate, Filter, IndexedField, RowSource};
+use crate::ids::{PointId, Slot};
+use crate::mask::Mask;
 
 impl Part {
-    /// The live rows that pass `filter`. Every one is asked.
-    pub(crate) fn matching(&self, filter: &Filter) -> RowSet {
-        let mut set = RowSet { bits: vec![0; self.segment.table.len().div_ceil(64)], len: 0 };
-        for row in self.dead.live_rows() {
-            let point = self.view(row);
-            if filter.matches(point.id(), &point.payload()) {
-                set.bits[row as usize / 64] |= 1 << (row % 64);
-                set.len += 1;
-            }
-        }
-        set
+    /// Which live rows pass `filter`, as far as indexes of `fields` know without reading payloads. The texts of the filter must be
+    /// divided as those indexes say.
+    pub(crate) fn answer(&self, filter: &Filter, fields: &[IndexedField]) -> Answer {
+        self.with_rows(|rows| self.segment.indexes(fields).answer(filter, rows))
+    }
+
+    /// The live rows that pass `filter`: those that indexes leave open are asked.
+    pub(crate) fn matching(&self, filter: &Filter, fields: &[IndexedField]) -> Mask {
+        self.answer(filter, fields).settle(|row| self.passes(row.0, filter))
+    }
+
+    /// How many live rows pass `filter`, from counts alone.
+    pub(crate) fn estimate(&self, filter: &Filter, fields: &[IndexedField]) -> Estimate {
+        self.with_rows(|rows| self.segment.indexes(fields).estimate(filter, rows))
+    }
+
+    /// Whether the point in `row` passes `filter`.
+    pub(crate) fn passes(&self, row: u32, filter: &Filter) -> bool {
+        let point = self.view(row);
+        filter.matches(point.id(), &point.payload())
+    }
+
+    /// The live rows.
+    pub(crate) fn live(&self) -> Mask {
+        Mask::from_words(self.dead.words(), self.segment.table.len()).inverted()
+    }
+
+    fn with_rows<T>(&self, work: impl FnOnce(RowSource<'_>) -> T) -> T {
+        let live = self.live();
+        let slot = |id: PointId| self.row_of(&id.to_bytes()).map(Slot);
+        // Every point has the default vector, and no other.
+        let having = |name: &str| if name.is_empty() { live.clone() } else { Mask::none(live.rows()) };
+        work(RowSource { live: &live, slot: &slot, having: &having })
     }
 }

@@ -3,7 +3,8 @@
 //! Rows are in the order of ids. A point that is replaced or removed stays in its segment as a dead row, noted beside it ([`Part`]),
 //! until a merge leaves it out.
 //!
-//! table: ids, versions, payloads · index: vectors and the graph · tombstones: dead rows · matching: rows that pass a filter ·
+//! table: ids, versions, payloads · index: vectors and the graph · indexes: of payloads · tombstones: dead rows ·
+//! matching: rows that pass a filter ·
 //! merge: several into one
 
 use std::sync::Arc;
@@ -13,13 +14,15 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::ids::{IdBytes, PointId};
 
 pub(crate) mod index;
-pub(crate) mod matching;
+mod indexes;
+mod matching;
 pub(crate) mod merge;
 mod table;
 mod tombstones;
 
 pub use index::IndexKind;
 pub(crate) use index::{Buffers, Index};
+use indexes::Indexes;
 pub(crate) use table::Table;
 pub(crate) use tombstones::Tombstones;
 
@@ -33,6 +36,15 @@ pub(crate) struct Segment {
     pub(crate) number: u64,
     pub(crate) table: Table,
     pub(crate) index: Index,
+    /// Of payloads.
+    indexes: Indexes,
+}
+
+impl Segment {
+    /// Of as many rows in one as in the other; number 0 is in memory alone.
+    pub(crate) fn new(number: u64, table: Table, index: Index) -> Self {
+        Segment { number, table, index, indexes: Indexes::default() }
+    }
 }
 
 /// A segment as one view has it.

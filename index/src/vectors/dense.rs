@@ -8,6 +8,7 @@ use crate::bytes::Array;
 use crate::distance::{Bits8, Kernels, RowsView};
 use crate::exact;
 use crate::ids::Slot;
+use crate::mask::Mask;
 use crate::metric::ElementType;
 use crate::query::{ExtendError, SearchError};
 use crate::rows::{Rows, VectorRef};
@@ -220,6 +221,26 @@ impl Vectors {
         with_rows!(self, rows => {
             let query = rows.encode(query, &mut scratch.query)?;
             exact::nearest(rows.view(), query, k.min(rows.len()).max(1), accept, &mut scratch.accepted);
+        });
+        Ok(())
+    }
+
+    /// Leaves the `k` nearest rows of `mask` in `scratch.accepted`.
+    pub(crate) fn exact_among(
+        &self,
+        query: VectorRef<'_>,
+        k: usize,
+        mask: &Mask,
+        scratch: &mut Scratch,
+    ) -> Result<(), SearchError> {
+        if k == 0 {
+            return Err(SearchError::ZeroK);
+        }
+        scratch.slots.clear();
+        scratch.slots.extend(mask.iter().map(|slot| slot.0));
+        with_rows!(self, rows => {
+            let query = rows.encode(query, &mut scratch.query)?;
+            exact::nearest_of(rows.view(), query, k, &scratch.slots, &mut scratch.accepted);
         });
         Ok(())
     }

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use vicino_index::collection::{Collection, Schema, SegmentInfo};
+use vicino_index::filter::IndexedField;
 use vicino_index::{ElementType, HnswParams, VectorSpec};
 
 use super::body::Body;
@@ -14,7 +15,7 @@ use super::error::ApiError;
 use super::{blocking, find};
 use crate::dto::{
     CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
-    Datatype, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
+    Datatype, Exists, HnswConfig, HnswInfo, IndexInfo, OptimizerInfo, VectorParams,
 };
 use crate::store::{CollectionName, Store};
 
@@ -98,6 +99,8 @@ fn vector_params(given: &Map<String, Value>) -> Result<VectorParams, ApiError> {
 
 fn describe(collection: &Collection) -> CollectionInfo {
     let (schema, segments) = (collection.schema(), collection.segments().collect::<Vec<_>>());
+    let fields = collection.fields().iter();
+    let index = |(field, points): (&IndexedField, usize)| (field.name().into(), IndexInfo::new(field.of(), points));
     CollectionInfo {
         status: "green",
         optimizer_status: "ok",
@@ -129,6 +132,6 @@ fn describe(collection: &Collection) -> CollectionInfo {
             wal_config: None,
             quantization_config: None,
         },
-        payload_schema: Map::new(),
+        payload_schema: fields.zip(collection.indexed_points()).map(index).collect(),
     }
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use vicino_index::collection::{Change, Collection};
 
 use crate::store::{Shared, Store};
@@ -18,6 +18,7 @@ mod body;
 mod collections;
 mod envelope;
 mod error;
+mod index;
 pub(crate) mod inference;
 mod payload;
 mod points;
@@ -39,6 +40,8 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .route("/collections", get(collections::list))
         .route("/collections/{name}", get(collections::info).put(collections::create).delete(collections::remove))
         .route("/collections/{name}/exists", get(collections::exists))
+        .route("/collections/{name}/index", put(index::create))
+        .route("/collections/{name}/index/{field}", delete(index::remove))
         .route("/collections/{name}/points", put(points::upsert).post(points::retrieve))
         .route("/collections/{name}/points/{id}", get(points::one))
         .route("/collections/{name}/points/delete", post(points::delete))
@@ -50,6 +53,7 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .route("/collections/{name}/points/query", post(query::query))
         .route("/collections/{name}/points/query/batch", post(query::batch))
         .route("/collections/{name}/points/search", post(query::search))
+        .route("/v1/collections/{name}/explain", post(query::explain))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     Router::new()
         .route("/", get(service::version))

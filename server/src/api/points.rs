@@ -104,12 +104,23 @@ pub(super) async fn scroll(
     let filter = request.filter.map(|FilterIn(filter)| filter);
     let from = request.offset.unwrap_or(PointId::FIRST);
     let page = read(store, name, move |collection| {
-        let matches = |point: &PointView<'_>| filter.as_ref().is_none_or(|f| f.matches(point.id(), &point.payload()));
-        let mut rest = collection.scroll(from).filter(matches);
+        let mut rest = in_id_order(collection, from, filter.as_ref());
         let points = rest.by_ref().take(limit).map(|point| wanted.record(point)).collect();
         Ok(ScrollPage { points, next_page_offset: rest.next().map(|point| point.id()) })
     });
     page.await.map(Answer)
+}
+
+/// Every point from id `from` on that matches, if there is a filter.
+pub(super) fn in_id_order<'a>(
+    collection: &'a Collection,
+    from: PointId,
+    filter: Option<&'a Filter>,
+) -> Box<dyn Iterator<Item = PointView<'a>> + 'a> {
+    match filter {
+        None => Box::new(collection.scroll(from)),
+        Some(filter) => Box::new(collection.matching(from, filter)),
+    }
 }
 
 pub(super) async fn count(
@@ -118,7 +129,7 @@ pub(super) async fn count(
     Body(request): Body<CountRequest>,
 ) -> ApiResult<Count> {
     let count = move |collection: &Collection| match &request.filter {
-        Some(FilterIn(filter)) => collection.matching(PointId::FIRST, filter).count(),
+        Some(FilterIn(filter)) => collection.count(filter),
         None => collection.len(),
     };
     read(store, name, move |collection| Ok(Count { count: count(collection) })).await.map(Answer)

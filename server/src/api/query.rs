@@ -1,19 +1,20 @@
 //! Searching.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use vicino_index::collection::{Collection, PointView, Search};
+use vicino_index::collection::{Collection, Found, PointView, Search};
 use vicino_index::filter::Filter;
 use vicino_index::{PointId, SearchParams};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
-use super::points::{DEFAULT_LIMIT, positive};
+use super::points::{DEFAULT_LIMIT, in_id_order, positive};
 use super::select::{Selection, only_default};
 use super::{inference, read};
-use crate::dto::{FilterIn, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
+use crate::dto::{Explained, FilterIn, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
 use crate::store::Store;
 
 pub(super) async fn query(
@@ -49,6 +50,16 @@ pub(super) async fn search(
     read(store, name, move |collection| plan.run(collection)).await.map(Answer)
 }
 
+/// How a query is answered, segment by segment, and the answer.
+pub(super) async fn explain(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<QueryRequest>,
+) -> ApiResult<Explained> {
+    let plan = Plan::new(request).await?;
+    read(store, name, move |collection| plan.explain(collection)).await.map(Answer)
+}
+
 /// A query, checked.
 struct Plan {
     query: Option<QueryIn>,
@@ -81,19 +92,36 @@ impl Plan {
     }
 
     fn run(&self, collection: &Collection) -> Result<Vec<ScoredPoint>, ApiError> {
-        let stored;
+        match self.search(collection)? {
+            None => Ok(self.in_id_order(collection)),
+            Some((vector, search)) => Ok(self.scored_all(collection, collection.search(&vector, search)?)),
+        }
+    }
+
+    fn explain(&self, collection: &Collection) -> Result<Explained, ApiError> {
+        let Some((vector, search)) = self.search(collection)? else {
+            return Err(ApiError::WrongInput("nothing is searched: expected `query`".into()));
+        };
+        let (found, segments) = collection.search_explained(&vector, search)?;
+        Ok(Explained { points: self.scored_all(collection, found), segments })
+    }
+
+    /// What is searched for, and how; none without a query.
+    fn search(&self, collection: &Collection) -> Result<Option<(Cow<'_, [f32]>, Search<'_>)>, ApiError> {
         let (vector, except) = match &self.query {
-            None => return Ok(self.in_id_order(collection)),
-            Some(QueryIn::Vector(vector)) => (vector, None),
+            None => return Ok(None),
+            Some(QueryIn::Vector(vector)) => (Cow::Borrowed(vector.as_slice()), None),
             Some(QueryIn::Document(_)) => unreachable!("`Plan::new` has put its vector in its place"),
             Some(QueryIn::Point(id)) => {
-                stored = collection.get(*id).ok_or(ApiError::NoPoint(*id))?.vector();
-                (&stored, Some(*id))
+                let point = collection.get(*id).ok_or(ApiError::NoPoint(*id))?;
+                (Cow::Owned(point.vector()), Some(*id))
             }
         };
         let k = self.limit.saturating_add(self.offset);
-        let found = collection
-            .search(vector, Search { k, ef: self.ef, exact: self.exact, except, filter: self.filter.as_ref() })?;
+        Ok(Some((vector, Search { k, ef: self.ef, exact: self.exact, except, filter: self.filter.as_ref() })))
+    }
+
+    fn scored_all(&self, collection: &Collection, found: Vec<Found<'_>>) -> Vec<ScoredPoint> {
         let larger_is_nearer = collection.schema().vectors.metric().larger_is_nearer();
         let good_enough = |score: f32| match self.threshold {
             None => true,
@@ -106,14 +134,12 @@ impl Plan {
             }
         };
         let wanted = found.into_iter().skip(self.offset).filter(|found| good_enough(found.score));
-        Ok(wanted.map(|found| self.scored(found.point, found.score)).collect())
+        wanted.map(|found| self.scored(found.point, found.score)).collect()
     }
 
     /// Without a query there is no nearness: points come by id, each with score 0.
     fn in_id_order(&self, collection: &Collection) -> Vec<ScoredPoint> {
-        let matches =
-            |point: &PointView<'_>| self.filter.as_ref().is_none_or(|f| f.matches(point.id(), &point.payload()));
-        let points = collection.scroll(PointId::FIRST).filter(matches).skip(self.offset).take(self.limit);
+        let points = in_id_order(collection, PointId::FIRST, self.filter.as_ref()).skip(self.offset).take(self.limit);
         points.map(|point| self.scored(point, 0.0)).collect()
     }
 

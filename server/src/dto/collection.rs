@@ -1,10 +1,12 @@
 //! Bodies that make and describe collections.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vicino_index::{ElementType, HnswParams, Metric};
 
-use super::Unserved;
+use super::{IndexInfo, Unserved};
 
 /// `PUT /collections/{name}`.
 #[derive(Debug, Clone, Deserialize)]
@@ -221,8 +223,8 @@ pub struct CollectionInfo {
     pub segments_count: usize,
     /// What the collection was made with.
     pub config: CollectionConfig,
-    /// Indexed payload fields: none yet.
-    pub payload_schema: Map<String, Value>,
+    /// Indexed payload fields.
+    pub payload_schema: BTreeMap<String, IndexInfo>,
 }
 
 /// What a collection was made with.

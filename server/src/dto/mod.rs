@@ -5,6 +5,7 @@
 
 mod collection;
 mod filter;
+mod index;
 mod params;
 mod point;
 mod query;
@@ -16,13 +17,14 @@ pub use collection::{
     Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
 };
 pub use filter::{FilterIn, MAX_CONDITIONS, MAX_FILTER_DEPTH};
+pub use index::{CreateIndex, FieldKind, FieldParams, FieldSchema, IndexInfo, TextInfo, TokenizerIn};
 pub use params::{CallParams, WriteOrdering};
 pub use point::{
     BatchIn, ClearPayload, Count, CountRequest, DeletePayload, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record,
     RetrieveRequest, ScrollPage, ScrollRequest, SetPayload, UpdateMode, UpdateResult, UpdateStatus, Upsert,
     WithPayload, WithVector,
 };
-pub use query::{QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
+pub use query::{Explained, QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
 pub use unserved::Unserved;
 pub use vector::{Document, NamedVector, QueryIn, SearchVector, VectorIn};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vicino_index::PointId;
-use vicino_index::collection::Payload;
+use vicino_index::collection::{Payload, SegmentExplain};
 
 use super::{FilterIn, NamedVector, QueryIn, SearchVector, Unserved, WithPayload, WithVector};
 
@@ -137,6 +137,15 @@ impl From<SearchRequest> for QueryRequest {
 pub struct QueryAnswer {
     /// Nearest first.
     pub points: Vec<ScoredPoint>,
+}
+
+/// `POST /v1/collections/{name}/explain`: an answer, and how it was come by.
+#[derive(Debug, Serialize)]
+pub struct Explained {
+    /// Nearest first.
+    pub points: Vec<ScoredPoint>,
+    /// How each segment was searched, the oldest first.
+    pub segments: Vec<SegmentExplain>,
 }
 
 /// A point found.

@@ -416,3 +416,50 @@ fn texts_are_embedded_where_vectors_are_wanted() {
     let answers = client.ok("POST", "/collections/c/points/query/batch", searches);
     assert_eq!(ids(&answers[0]["points"]), [1]);
 }
+
+#[test]
+fn indexes_are_made_described_used_and_dropped() {
+    let client = Client::with_collection(2, "Euclid");
+    let points: Vec<Value> = (0..50)
+        .map(|id| json!({"id": id, "vector": [id, 0], "payload": {"n": id, "say": format!("Row number {id}")}}))
+        .collect();
+    client.ok("PUT", "/collections/c/points", json!({ "points": points }));
+    let filter = json!({"must": [{"key": "n", "range": {"lt": 7}}, {"key": "say", "match": {"text": "ROW num"}}]});
+    let count = || client.ok("POST", "/collections/c/points/count", json!({ "filter": filter }))["count"].clone();
+    assert_eq!(count(), 0, "`num` is no word");
+    let text = json!({"type": "text", "tokenizer": "prefix", "min_token_len": 2, "phrase_matching": true});
+    for (name, schema) in [("n", json!("integer")), ("say", text)] {
+        let made =
+            client.ok("PUT", "/collections/c/index?wait=true", json!({"field_name": name, "field_schema": schema}));
+        assert_eq!(made["status"], "completed");
+    }
+    let schema = client.ok("GET", "/collections/c", Value::Null)["payload_schema"].clone();
+    assert_eq!(schema["n"], json!({"data_type": "integer", "points": 50}));
+    assert_eq!(schema["say"]["params"]["tokenizer"], "prefix");
+    assert_eq!(count(), 7, "words are found by their beginnings now");
+    let asked = json!({"query": [3, 0], "filter": filter, "limit": 2});
+    assert_eq!(ids(&query(&client, asked.clone())), [3, 2]);
+    let explained = client.ok("POST", "/v1/collections/c/explain", asked.clone());
+    assert_eq!(explained["points"][0]["id"], 3);
+    let segment = &explained["segments"][0];
+    assert_eq!((&segment["plan"], &segment["matching"], &segment["asked"]), (&json!("scan"), &json!(7), &json!(0)));
+    assert!(segment["estimate"]["max"].as_u64() >= Some(7), "{segment}");
+    client.ok("DELETE", "/collections/c/index/say?wait=true", Value::Null);
+    client.ok("DELETE", "/collections/c/index/absent", Value::Null);
+    assert_eq!(count(), 0);
+    for (body, words) in [
+        (json!({"field_name": "n", "field_schema": "number"}), "field_schema"),
+        (json!({"field_name": "n"}), "field_schema"),
+        (json!({"field_name": "n", "field_schema": {"type": "text", "stemmer": {"type": "snowball"}}}), "field_schema"),
+    ] {
+        assert!(client.error(400, "PUT", "/collections/c/index", body.clone()).contains(words), "{body}");
+    }
+    for (body, words) in [
+        (json!({"field_name": "a[", "field_schema": "keyword"}), "expected `]`"),
+        (json!({"field_name": "n", "field_schema": {"type": "integer", "tokenizer": "word"}}), "settings of texts"),
+    ] {
+        assert!(client.error(422, "PUT", "/collections/c/index", body.clone()).contains(words), "{body}");
+    }
+    let nothing = client.error(400, "POST", "/v1/collections/c/explain", json!({"filter": filter}));
+    assert!(nothing.contains("expected `query`"), "{nothing}");
+}

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::workload::{State, apply, below, change, dir, file_system, id, is_below};
 use super::{Random, Search, schema};
-use crate::collection::{Options, Payload, SharedCollection, SyncMode, Upkeep};
+use crate::collection::{Change, Options, Payload, SharedCollection, SyncMode, Upkeep};
+use crate::filter::{FieldType, IndexedField, PayloadPath};
 use crate::vfs::{Keep, SimFs};
 use crate::{ElementType, Metric, PointId};
 
@@ -30,6 +31,8 @@ fn run(seed: u64, operations: usize) {
     let mut fs = file_system();
     let mut collection = SharedCollection::create(Arc::new(fs.clone()), dir(), schema, options).unwrap();
     let mut state = State::new();
+    // What `a`, by which searches are filtered, is indexed as; filters mean the same with an index and without.
+    let mut indexed: Option<FieldType> = None;
     let (mut restarts, mut right, mut asked) = (BTreeMap::new(), 0, 0);
     for operation in 0..operations {
         let context = format!("seed {seed}, operation {operation}");
@@ -48,6 +51,17 @@ fn run(seed: u64, operations: usize) {
                 .unwrap_or_else(|error| panic!("{context}, {how}: {error}"));
             assert!(how != "closed" || collection.recovery().unwrap().groups == 0, "{context}");
             assert_same(&collection, &state, &context);
+            let fields: Vec<FieldType> = collection.read().fields().iter().map(IndexedField::of).collect();
+            assert_eq!(fields, Vec::from_iter(indexed), "{context}");
+        }
+        if operation % 101 == 0 {
+            indexed =
+                [None, Some(FieldType::Integer), Some(FieldType::Float), Some(FieldType::Keyword)][operation / 101 % 4];
+            let change = match indexed {
+                Some(of) => Change::AddField(IndexedField::new("a", of).unwrap()),
+                None => Change::DropField(PayloadPath::parse("a").unwrap()),
+            };
+            collection.write(change).unwrap_or_else(|error| panic!("{context}: {error}"));
         }
         match random.below(4) {
             0 => {

@@ -176,6 +176,7 @@ pub(super) fn apply(state: &mut State, change: &Change, version: u64) {
         Change::Update(points, Some(filter)) => {
             store(points, &|held| held.is_some_and(|(_, _, payload)| is_below(filter, payload)));
         }
+        Change::AddField(_) | Change::DropField(_) => {}
         Change::Delete(ids) => ids.iter().for_each(|id| drop(state.remove(id))),
         Change::DeleteMatching(filter) => state.retain(|_, (_, _, payload)| !is_below(filter, payload)),
         Change::Payload(ids, edit) => {

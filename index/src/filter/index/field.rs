@@ -121,7 +121,7 @@ impl FieldIndex {
         self.filled.is_empty()
     }
 
-    pub(super) fn insert(&mut self, slot: Slot, path: &PayloadPath, payload: &Map<String, Value>) {
+    pub(crate) fn insert(&mut self, slot: Slot, path: &PayloadPath, payload: &Map<String, Value>) {
         let row = slot.0;
         let (mut filled, mut null) = (false, false);
         path.any(payload, &mut |value| {
@@ -185,7 +185,7 @@ impl FieldIndex {
         }
     }
 
-    pub(super) fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         match &mut self.values {
             Values::Integer(rows) => rows.seal(),
             Values::Float(rows) => rows.seal(),
@@ -194,7 +194,7 @@ impl FieldIndex {
         }
     }
 
-    pub(super) fn filled(&self, rows: usize) -> Mask {
+    pub(crate) fn filled(&self, rows: usize) -> Mask {
         mask_of(&self.filled, rows)
     }
 

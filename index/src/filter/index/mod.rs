@@ -4,14 +4,17 @@
 //! those whose values are of other types, or conditions that are about another type. So a filter means the same with and without it.
 //! Rows that died stay until they are removed; what is asked is limited to the living.
 //!
-//! ordered: values that have an order · geo: places · text: words · field: an index of one path
+//! ordered: values that have an order · geo: places · text: words · field: an index of one path · schema: which paths are indexed
 
 mod field;
 mod geo;
 mod ordered;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod text;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,6 +28,7 @@ use crate::ids::{PointId, Slot};
 use crate::mask::Mask;
 
 pub use field::FieldIndex;
+pub use schema::IndexedField;
 
 /// What the values of an index are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +53,14 @@ pub enum FieldType {
 }
 
 impl FieldType {
+    /// How texts of an index of this type are divided.
+    fn tokenizer(self) -> Option<Tokenizer> {
+        match self {
+            FieldType::Text(options) => Some(options.tokenizer),
+            _ => None,
+        }
+    }
+
     /// The type's name, as callers write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -113,10 +125,15 @@ impl std::fmt::Debug for RowSource<'_> {
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct PayloadIndex {
-    fields: Vec<(PayloadPath, FieldIndex)>,
+    fields: Vec<(PayloadPath, Arc<FieldIndex>)>,
 }
 
 impl PayloadIndex {
+    /// Of indexes that are there.
+    pub(crate) fn of(fields: Vec<(PayloadPath, Arc<FieldIndex>)>) -> Self {
+        PayloadIndex { fields }
+    }
+
     /// Adds an index of `path` over `rows`, in place of one there is.
     pub fn add<'a>(
         &mut self,
@@ -127,7 +144,7 @@ impl PayloadIndex {
         let mut field = FieldIndex::new(of);
         rows.for_each(|(slot, payload)| field.insert(slot, &path, payload));
         self.drop(&path);
-        self.fields.push((path, field));
+        self.fields.push((path, Arc::new(field)));
     }
 
     /// Takes the index of `path` away; whether there was one.
@@ -139,36 +156,31 @@ impl PayloadIndex {
 
     /// The indexed paths.
     pub fn fields(&self) -> impl Iterator<Item = (&PayloadPath, &FieldIndex)> {
-        self.fields.iter().map(|(path, field)| (path, field))
+        self.fields.iter().map(|(path, field)| (path, &**field))
     }
 
     /// Adds row `slot`.
     pub fn insert(&mut self, slot: Slot, payload: &Map<String, Value>) {
-        self.fields.iter_mut().for_each(|(path, field)| field.insert(slot, path, payload));
+        self.fields.iter_mut().for_each(|(path, field)| Arc::make_mut(field).insert(slot, path, payload));
     }
 
     /// Takes row `slot`, which was added with this `payload`, out.
     pub fn remove(&mut self, slot: Slot, payload: &Map<String, Value>) {
-        self.fields.iter_mut().for_each(|(path, field)| field.remove(slot, path, payload));
+        self.fields.iter_mut().for_each(|(path, field)| Arc::make_mut(field).remove(slot, path, payload));
     }
 
     /// Makes ranges quick until the next change; for segments that are done growing.
     pub fn seal(&mut self) {
-        self.fields.iter_mut().for_each(|(_, field)| field.seal());
+        self.fields.iter_mut().for_each(|(_, field)| Arc::make_mut(field).seal());
     }
 
     fn at(&self, path: &PayloadPath) -> Option<&FieldIndex> {
-        self.fields.iter().find(|(indexed, _)| indexed == path).map(|(_, field)| field)
+        self.fields.iter().find(|(indexed, _)| indexed == path).map(|(_, field)| &**field)
     }
 
     /// `filter` with its texts divided as the indexes of their fields say. Evaluation by payload and by index agree on it.
     pub fn bind(&self, filter: &Filter) -> Filter {
-        bind(filter, &|path| {
-            self.at(path).and_then(|field| match field.of() {
-                FieldType::Text(options) => Some(options.tokenizer),
-                _ => None,
-            })
-        })
+        bind(filter, &|path| self.at(path).and_then(|field| field.of().tokenizer()))
     }
 
     /// Which living rows match.
@@ -249,6 +261,14 @@ impl PayloadIndex {
             Condition::Filter(filter) => Some(self.estimate_filter(filter, rows, count)),
         };
         known.unwrap_or(Estimate::between(0, count))
+    }
+}
+
+impl Filter {
+    /// This filter with its texts divided as `fields` say, whether there are indexes of them or not.
+    pub fn bound_to(&self, fields: &[IndexedField]) -> Filter {
+        let field = |path: &PayloadPath| fields.iter().find(|field| field.path() == path);
+        bind(self, &|path| field(path).and_then(|field| field.of().tokenizer()))
     }
 }
 
