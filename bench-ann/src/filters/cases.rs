@@ -85,7 +85,7 @@ pub const SELECTIVITIES: [f64; 4] = [0.5, 0.1, 0.01, 0.001];
 
 /// The fields of rows and queries.
 pub struct Fields {
-    /// `[rows]`, below [`RANDOM_BOUND`].
+    /// `[rows]`, below `RANDOM_BOUND`.
     pub random: Vec<u32>,
     /// `[rows]`, a permutation.
     pub place: Vec<u32>,

@@ -60,6 +60,9 @@ pub(super) async fn explain(
     read(store, name, move |collection| plan.explain(collection)).await.map(Answer)
 }
 
+/// A vector, and how it is searched for.
+type Asked<'a> = (Cow<'a, [f32]>, Search<'a>);
+
 /// A query, checked.
 struct Plan {
     query: Option<QueryIn>,
@@ -107,7 +110,7 @@ impl Plan {
     }
 
     /// What is searched for, and how; none without a query.
-    fn search(&self, collection: &Collection) -> Result<Option<(Cow<'_, [f32]>, Search<'_>)>, ApiError> {
+    fn search(&self, collection: &Collection) -> Result<Option<Asked<'_>>, ApiError> {
         let (vector, except) = match &self.query {
             None => return Ok(None),
             Some(QueryIn::Vector(vector)) => (Cow::Borrowed(vector.as_slice()), None),
