@@ -109,7 +109,7 @@ pub fn legend() -> String {
          computed per query, where the engine counts them. Recall counts ties by distance. Latencies are of single queries, for \
          Python packages with the call. Resident MB is the process's size with the index built and the vectors let go, less that before \
          they were loaded. Peak MB is the process's peak up to the end of the build less its size just before, \
-         with the vectors loaded. Build CPU s is the build's processor time over all its threads, which depends little on what else runs. \
+         with the vectors loaded. Build CPU s is the build's processor time over all its threads, which other work on the machine lengthens less than the time by the clock. \
          {EARLIER}: built by an earlier run and read back; build time and sizes are of that build."
     )
 }
