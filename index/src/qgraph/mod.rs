@@ -4,7 +4,7 @@
 //! Gou et al., SIGMOD 2025, arXiv:2411.12229, on RaBitQ's codes). One hop scores all 32 from one sequential read, and computes a
 //! single exact distance. It is built whole and not changed after.
 //!
-//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · masked (among the rows of a mask) · exact
+//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · rank (hits of it) · masked (among the rows of a mask) · exact
 //! (every row) · params · rotated build calibrate · save.
 
 pub(crate) mod build;
@@ -16,6 +16,7 @@ mod gate;
 mod layout;
 mod masked;
 mod params;
+mod rank;
 mod rotated;
 mod save;
 #[cfg(test)]
@@ -24,12 +25,10 @@ mod walk;
 
 use std::sync::OnceLock;
 
-use half::slice::HalfFloatSliceExt;
-
 use crate::bytes::Array;
 use crate::distance::Isa;
 use crate::distance::fastscan::Units;
-use crate::distance::simd::{Simd, Task, dispatch};
+use crate::distance::simd::dispatch;
 use crate::graph::copies::Copies;
 use crate::graph::links::NONE;
 use crate::ids::Slot;
@@ -37,18 +36,19 @@ use crate::mask::Mask;
 use crate::metric::Metric;
 use crate::params::SearchParams;
 use crate::planner::Costs;
-use crate::quant::byte::{ByteQuery, Scale};
+use crate::quant::byte::Scale;
 use crate::quant::rotation::Rotation;
 use crate::query::{Hit, SearchError};
 use crate::rows::{Rows, VectorRef};
 use crate::spec::{VectorError, VectorSpec};
 use crate::storage::save::vector_bytes;
-use crate::vectors::dense::{Line, Vectors};
+use crate::vectors::dense::Vectors;
 
 use calibrate::Calibration;
 use entry::Entries;
 use gate::{Gate, Open, Sieve};
 use layout::{Layout, Row};
+use rank::Ranking;
 use walk::{Batch, Field, Limits, MAX_WIDTH, Walk};
 
 pub use params::{QuantizedParams, QuantizedSearch, QuantizedStats, Unsupported};
@@ -113,17 +113,6 @@ pub struct QuantizedScratch {
     /// Nodes of a filter, where rows that match hang behind nodes that do not.
     nodes: Mask,
     seeds: Vec<u32>,
-}
-
-/// The buffers of turning what was found into hits.
-#[derive(Debug, Default)]
-struct Ranking {
-    slots: Vec<u32>,
-    distances: Vec<f32>,
-    query: Vec<Line>,
-    hits: Vec<Hit>,
-    /// Rows that a scan could not rule out.
-    near: Vec<(f32, u32)>,
 }
 
 impl QuantizedScratch {
@@ -378,64 +367,6 @@ impl QuantizedGraph {
         }
     }
 
-    /// Turns the nodes a walk found into the `k` nearest hits: copies beside each node, distances from full vectors.
-    #[inline(always)]
-    fn rank(&self, walk: &Walk, k: usize, accept: &dyn Fn(Slot) -> bool, ranking: &mut Ranking) {
-        ranking.hits.clear();
-        for &(distance, node) in &walk.found {
-            let copies = self.copies(node).filter(|&copy| self.twins.len() == 0 || accept(Slot(copy)));
-            let room = walk.found.len().max(k) - ranking.hits.len();
-            ranking.hits.extend(copies.take(room).map(|copy| Hit { slot: Slot(copy), distance }));
-        }
-        self.rescore(&walk.query, k, ranking);
-    }
-
-    /// Scores the hits from full vectors, where bytes are not exact, and keeps the `k` nearest.
-    #[inline(always)]
-    fn rescore(&self, query: &[f32], k: usize, ranking: &mut Ranking) {
-        let Ranking { slots, distances, query: buffer, hits, .. } = ranking;
-        slots.clear();
-        slots.extend(hits.iter().map(|hit| hit.slot.0));
-        distances.resize(slots.len(), 0.0);
-        match &self.full {
-            None => {}
-            Some(Vectors::F16(full)) => {
-                let words = full.padded(buffer);
-                words[..query.len()].convert_from_f32_slice(query);
-                full.view().gather(words, slots, distances);
-            }
-            Some(Vectors::F32(full)) => {
-                let words = full.padded(buffer);
-                words[..query.len()].copy_from_slice(query);
-                full.view().gather(words, slots, distances);
-            }
-            Some(_) => unreachable!("full vectors are floats"),
-        }
-        if self.full.is_some() {
-            hits.iter_mut().zip(&*distances).for_each(|(hit, &distance)| hit.distance = distance);
-            hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.slot.cmp(&b.slot)));
-        }
-        hits.truncate(k);
-    }
-
-    /// Compares every row that is accepted: by bytes, and those that rounding may have put behind the `k` nearest by full vectors.
-    #[cold]
-    fn scan(&self, walk: &mut Walk, run: &Run<'_>, ranking: &mut Ranking) {
-        let k = run.limits.results;
-        ranking.slots.clear();
-        match run.mask {
-            Some(mask) => ranking.slots.extend(mask.iter().map(|slot| slot.0)),
-            None => ranking.slots.extend((0..self.len() as u32).filter(|&slot| (run.accept)(Slot(slot)))),
-        }
-        walk.counts.distances += ranking.slots.len() as u64;
-        let Walk { query, bytes, found, .. } = walk;
-        bytes.set(query, self.scale, self.spec.metric());
-        dispatch(isa(), Scan { graph: self, bytes, slots: &ranking.slots, k, found, near: &mut ranking.near });
-        ranking.hits.clear();
-        ranking.hits.extend(found.iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
-        self.rescore(&walk.query, k, ranking);
-    }
-
     /// `node` and the copies that hang behind it.
     #[inline(always)]
     fn copies(&self, node: u32) -> impl Iterator<Item = u32> {
@@ -527,54 +458,4 @@ pub(crate) fn load(spec: &VectorSpec, query: VectorRef<'_>, out: &mut Vec<f32>) 
     out.clear();
     out.resize(spec.dim(), 0.0);
     floats.encode(query, out)
-}
-
-/// The nearest of many rows by their bytes.
-struct Scan<'a> {
-    graph: &'a QuantizedGraph,
-    bytes: &'a ByteQuery,
-    slots: &'a [u32],
-    k: usize,
-    found: &'a mut Vec<(f32, u32)>,
-    near: &'a mut Vec<(f32, u32)>,
-}
-
-/// Rows asked for ahead of the one that is compared.
-const AHEAD: usize = 4;
-
-impl Task for Scan<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Scan { graph, bytes, slots, k, found, near } = self;
-        found.clear();
-        near.clear();
-        let margin = |row: Row<'_>| if graph.full.is_some() { bytes.margin(row.terms()) } else { 0.0 };
-        let mut reach = f32::INFINITY;
-        for (at, &slot) in slots.iter().enumerate() {
-            if let Some(&ahead) = slots.get(at + AHEAD) {
-                walk::fetch(graph.row(ahead).front());
-            }
-            let row = graph.row(slot);
-            let distance = bytes.distance(simd, row.vector(), row.terms());
-            if distance > reach {
-                continue;
-            }
-            near.push((distance, slot));
-            if found.len() < k || distance < found[k - 1].0 {
-                found.truncate(k - 1);
-                // Rows come in order: of equal ones the first stays before.
-                let place = found.partition_point(|kept| kept.0 <= distance);
-                found.insert(place, (distance, slot));
-                if let Some(&(farthest, slot)) = found.get(k - 1) {
-                    reach = farthest + margin(graph.row(slot));
-                }
-            }
-        }
-        if graph.full.is_some() {
-            found.clear();
-            found.extend(near.iter().filter(|row| row.0 <= reach));
-        }
-    }
 }
