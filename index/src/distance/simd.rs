@@ -27,6 +27,8 @@ pub(crate) trait Simd: Copy {
     fn compress(self, mask: u32, from: (&[f32; LANES], &[u32; LANES]), to: (&mut [f32; LANES], &mut [u32; LANES]));
     /// The mask of the lanes below `bound`.
     fn below(self, values: &[f32; LANES], bound: f32) -> u32;
+    /// Of the lanes of `mask`, those whose bit in `marks`, 32 a word, is not set. A slot beyond all words is not.
+    fn unmarked(self, marks: &[u32], slots: &[u32; LANES], mask: u32) -> u32;
     /// The first of the least of `values`, whose number is a multiple of 16; 0 if there is none.
     fn least(self, values: &[f32]) -> usize;
     /// `Σ code · query`, exactly. Both are of one length, a multiple of 64.

@@ -23,7 +23,7 @@ impl QuantizedParams {
     /// The default `partitions`.
     pub const DEFAULT_PARTITIONS: usize = 10;
     /// The default `candidates`.
-    pub const DEFAULT_CANDIDATES: usize = 64;
+    pub const DEFAULT_CANDIDATES: usize = 96;
     /// The default `refine_hops`.
     pub const DEFAULT_REFINE_HOPS: usize = 64;
     /// The default `entries`.

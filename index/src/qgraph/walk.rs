@@ -204,7 +204,7 @@ impl Walk {
                 }
                 break;
             }
-            if !self.visited.insert(&[node]).is_empty() {
+            if self.visited.add(node) {
                 self.stage = Stage::Hop(node);
                 return;
             }
@@ -213,7 +213,7 @@ impl Walk {
         self.pending.clear();
         while self.pending.len() < limits.rescored {
             let Some((_, node)) = self.frontier.pop(simd) else { break };
-            if !self.visited.insert(&[node]).is_empty() {
+            if self.visited.add(node) {
                 fetch(field.row(node).front());
                 self.pending.push(node);
             }
@@ -231,10 +231,13 @@ impl Walk {
         ahead: &[u8],
     ) {
         let row = field.row(node);
+        let (first, ahead) = ahead.split_at(ahead.len().min(8 * 64));
+        fetch(first);
         let distance = self.distance(simd, row);
         self.take(distance, node, limits, gate);
         let (mut estimates, bound) = ([0.0; LANES], self.bound);
         let below = simd.estimates(row.block(field.units), &self.table, distance, bound, ahead, &mut estimates);
+        let below = self.visited.unseen(simd, row.slots(), below);
         let chosen = gate.lanes(node, row.slots(), &estimates, below);
         self.frontier.extend(simd, chosen, (&estimates, row.slots()), bound);
         self.counts.hops += 1;

@@ -60,6 +60,19 @@ impl Simd for Scalar {
         (0..LANES).fold(0, |mask, lane| mask | u32::from(values[lane] < bound) << lane)
     }
 
+    #[inline(always)]
+    fn unmarked(self, marks: &[u32], slots: &[u32; LANES], mask: u32) -> u32 {
+        let (mut left, mut unmarked) = (mask, mask);
+        while left != 0 {
+            let lane = left.trailing_zeros();
+            let slot = slots[lane as usize];
+            let marked = marks.get(slot as usize / 32).map_or(0, |word| word >> (slot % 32) & 1);
+            unmarked &= !(marked << lane);
+            left &= left - 1;
+        }
+        unmarked
+    }
+
     fn least(self, values: &[f32]) -> usize {
         (1..values.len()).fold(0, |least, i| if values[i] < values[least] { i } else { least })
     }

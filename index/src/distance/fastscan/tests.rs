@@ -190,6 +190,36 @@ fn chosen_lanes_come_to_the_front() {
 }
 
 #[derive(Clone)]
+struct Unmarked<'a>(&'a [u32], &'a [u32; LANES], u32);
+
+impl Task for Unmarked<'_> {
+    type Output = u32;
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> u32 {
+        simd.unmarked(self.0, self.1, self.2)
+    }
+}
+
+#[test]
+fn marked_lanes_are_left_out() {
+    let mut state = 19;
+    for words in [0, 1, 3, 400] {
+        for _ in 0..50 {
+            let marks: Vec<u32> = (0..words).map(|_| random(&mut state) as u32).collect();
+            // Some slots lie beyond the words.
+            let slots: [u32; LANES] = std::array::from_fn(|_| (random(&mut state) % (32 * words as u64 + 40)) as u32);
+            let mask = random(&mut state) as u32;
+            let marked = |slot: u32| marks.get(slot as usize / 32).is_some_and(|word| word >> (slot % 32) & 1 == 1);
+            let lanes = (0..LANES).filter(|&lane| mask >> lane & 1 == 1 && !marked(slots[lane]));
+            let expected = lanes.fold(0, |mask, lane| mask | 1 << lane);
+            for (isa, found) in with_every_isa(&Unmarked(&marks, &slots, mask)) {
+                assert_eq!(found, expected, "{isa} {slots:?} {mask:x}");
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
 struct Least<'a>(&'a [f32]);
 
 impl Task for Least<'_> {

@@ -87,6 +87,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn unmarked(self, marks: &[u32], slots: &[u32; LANES], mask: u32) -> u32 {
+        // AVX2 gathers no faster than it loads, and few lanes are asked for.
+        Scalar.unmarked(marks, slots, mask)
+    }
+
+    #[inline(always)]
     fn least(self, values: &[f32]) -> usize {
         // SAFETY: as above.
         unsafe { least_avx2(values) }
@@ -165,6 +171,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn unmarked(self, marks: &[u32], slots: &[u32; LANES], mask: u32) -> u32 {
+        assert!(marks.len() <= i32::MAX as usize, "{} words", marks.len());
+        // SAFETY: as above; the number of words is checked.
+        unsafe { unmarked_avx512(marks, slots, mask) }
+    }
+
+    #[inline(always)]
     fn least(self, values: &[f32]) -> usize {
         // SAFETY: as above.
         unsafe { least_avx512(values) }
@@ -230,7 +243,7 @@ unsafe fn quarters_avx512(codes: &[u8], table: &[u8], ahead: &[u8]) -> Quarters 
     let mut sums = [_mm512_setzero_si512(); 4];
     let nibbles = _mm512_set1_epi8(15);
     for at in (0..len).step_by(64) {
-        lines.by_ref().take(2).for_each(|line| prefetch(line.as_ptr()));
+        lines.next().inspect(|line| prefetch(line.as_ptr()));
         // SAFETY: codes and table are of one length, a multiple of 64 (the caller's promise).
         let (codes, table) =
             unsafe { (_mm512_loadu_si512(codes.add(at).cast()), _mm512_loadu_si512(table.add(at).cast())) };
@@ -241,6 +254,7 @@ unsafe fn quarters_avx512(codes: &[u8], table: &[u8], ahead: &[u8]) -> Quarters 
         sums[2] = _mm512_add_epi16(sums[2], high);
         sums[3] = _mm512_add_epi16(sums[3], _mm512_srli_epi16::<8>(high));
     }
+    lines.for_each(|line| prefetch(line.as_ptr()));
     sums[0] = _mm512_sub_epi16(sums[0], _mm512_slli_epi16::<8>(sums[1]));
     sums[2] = _mm512_sub_epi16(sums[2], _mm512_slli_epi16::<8>(sums[3]));
     sums.map(|sum| {
@@ -381,6 +395,24 @@ unsafe fn compress_avx512(
 }
 
 #[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn unmarked_avx512(marks: &[u32], slots: &[u32; LANES], mask: u32) -> u32 {
+    let words = _mm512_set1_epi32(marks.len() as i32);
+    let half = |at: usize, mask: u32| {
+        // SAFETY: sixteen slots from `at` on lie within the 32; only words within `marks` are read, whose number fits the index's sign.
+        unsafe {
+            let slots = _mm512_loadu_si512(slots.as_ptr().add(at).cast());
+            let word = _mm512_srli_epi32::<5>(slots);
+            let known = _mm512_mask_cmplt_epu32_mask(mask as u16, word, words);
+            let held = _mm512_mask_i32gather_epi32::<4>(_mm512_setzero_si512(), known, word, marks.as_ptr().cast());
+            let bit = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(slots, _mm512_set1_epi32(31)));
+            u32::from(_mm512_mask_testn_epi32_mask(mask as u16, held, bit))
+        }
+    };
+    half(0, mask) | half(16, mask >> 16) << 16
+}
+
+#[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn least_avx2(values: &[f32]) -> usize {
     let values = values.as_chunks::<16>().0;
@@ -438,11 +470,16 @@ unsafe fn least_avx512(values: &[f32]) -> usize {
         least[0] = _mm512_min_ps(a, least[0]);
     }
     let all = _mm512_set1_ps(_mm512_reduce_min_ps(_mm512_min_ps(least[0], least[1])));
+    let equal = [_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(least[0], all), _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(least[1], all)];
+    if equal[0].count_ones() + equal[1].count_ones() == 1 {
+        let (lane, chunk) = (equal[0] | equal[1], _mm512_mask_mov_epi32(chunks[1], equal[0], chunks[0]));
+        let chunk = _mm512_cvtsi512_si32(_mm512_maskz_compress_epi32(lane, chunk));
+        return 16 * chunk as usize + lane.trailing_zeros() as usize;
+    }
     let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     let place = |side: usize| {
-        let equal = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(least[side], all);
         let places = _mm512_add_epi32(_mm512_slli_epi32::<4>(chunks[side]), lanes);
-        _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), equal, places)
+        _mm512_mask_mov_epi32(_mm512_set1_epi32(-1), equal[side], places)
     };
     _mm512_reduce_min_epu32(_mm512_min_epu32(place(0), place(1))) as usize
 }
