@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use super::manifest::{DeadRows, Manifest, SegmentEntry};
 use super::snapshot::{Snapshot, SnapshotContent, SnapshotFile};
-use super::{CheckpointError, OpenCollectionError};
+use super::{CheckpointError, OpenCollectionError, usage};
 use crate::faults::{self, Point};
 use crate::segment::{Index, Part, Segment, Table, Tombstones};
 use crate::spec::VectorSpec;
@@ -167,6 +167,11 @@ impl Folder {
         self.pinned.push(Arc::downgrade(&names));
         let (operation, points, sum) = (manifest.operation, manifest.points, manifest.sum.0);
         Ok(Snapshot { operation, points, sum, files, _pin: names })
+    }
+
+    /// What lies in it; see [`usage::files`].
+    pub(super) fn files(&self) -> Result<Vec<(String, u64)>, (PathBuf, io::Error)> {
+        usage::files(&*self.vfs, &self.dir)
     }
 
     pub(super) fn dir(&self) -> &Path {

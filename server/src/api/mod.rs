@@ -16,6 +16,7 @@ use crate::store::{Shared, Store};
 
 mod body;
 mod collections;
+mod compact;
 mod envelope;
 mod error;
 mod index;
@@ -29,6 +30,7 @@ mod snapshots;
 
 pub use body::MAX_BODY_BYTES;
 pub(crate) use collections::schema;
+pub(crate) use compact::compacted;
 pub use error::ApiError;
 pub use inference::MODEL;
 
@@ -57,7 +59,8 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .route("/v1/collections/{name}/explain", post(query::explain))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     // These take as long as there are data, unless the caller says how long.
-    let snapshots = Router::new()
+    let long = Router::new()
+        .route("/v1/collections/{name}/compact", post(compact::compact))
         .route("/collections/{name}/snapshots", get(snapshots::list).post(snapshots::create))
         .route("/collections/{name}/snapshots/{archive}", get(snapshots::download).delete(snapshots::remove))
         .route("/collections/{name}/snapshots/recover", put(snapshots::recover))
@@ -74,7 +77,7 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .merge(collections)
         .fallback(no_route)
         .layer(from_fn_with_state(timeout, envelope::call))
-        .merge(snapshots.merge(upload))
+        .merge(long.merge(upload))
         .method_not_allowed_fallback(no_route)
         .with_state(store)
 }

@@ -1,6 +1,6 @@
 //! Snapshots: made, listed, handed out, removed, and collections recovered from them.
 //!
-//! Both ways an archive passes through in pieces: neither is ever in memory as a whole, and a caller that is slow holds up nobody.
+//! Both ways an archive passes through in pieces: it is never in memory as a whole, and callers that are slow hold up nobody else.
 
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -14,7 +14,9 @@ use axum::extract::{Multipart, Path, Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as Frames, Frame, SizeHint};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use vicino_index::vfs::MappedFile;
 
 use super::blocking;
 use super::body::Body;
@@ -29,6 +31,8 @@ const PIECES: usize = 4;
 const PIECE_BYTES: usize = 256 << 10;
 /// How long the next piece of an upload is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Uploads that are unpacked at once, each by a thread of its own; more wait.
+static UPLOADS: Semaphore = Semaphore::const_new(4);
 /// The form's field that holds the archive.
 const FIELD: &str = "snapshot";
 
@@ -86,17 +90,28 @@ pub(super) async fn download(
 ) -> Result<Response, ApiError> {
     let (archived, file) = blocking(move || Ok(store.open_snapshot(&name, &archive)?)).await?;
     let (to, from) = channel(PIECES);
-    tokio::task::spawn_blocking(move || {
-        let mut pieces = file.bytes().chunks(PIECE_BYTES).map(Bytes::copy_from_slice);
-        // Whoever asked may have gone away.
-        let _ = pieces.try_for_each(|piece| to.blocking_send(piece));
-    });
+    tokio::spawn(send(Arc::new(file), to));
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".into()),
         (CONTENT_LENGTH, archived.bytes.to_string()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", archived.name.replace(['"', '\\'], "_"))),
     ];
     Ok((headers, HttpBody::new(Outgoing { from, left: archived.bytes })).into_response())
+}
+
+/// Sends `file` in pieces, until all are sent or whoever asked goes away. While that one is slow no thread waits.
+async fn send(file: Arc<MappedFile>, to: Sender<Bytes>) {
+    for start in (0..file.bytes().len()).step_by(PIECE_BYTES) {
+        let file = Arc::clone(&file);
+        let piece = move || {
+            let end = file.bytes().len().min(start + PIECE_BYTES);
+            Ok(Bytes::copy_from_slice(&file.bytes()[start..end]))
+        };
+        let Ok(piece) = blocking(piece).await else { return };
+        if to.send(piece).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// An archive on its way out.
@@ -142,6 +157,7 @@ pub(super) async fn upload(
         if field.name() != Some(FIELD) {
             continue;
         }
+        let _turn = UPLOADS.acquire().await.map_err(|error| ApiError::Internal(error.to_string()))?;
         let (to, from) = channel(PIECES);
         let restored = blocking(move || {
             let archive = Incoming { from, piece: Bytes::new(), whole: false };

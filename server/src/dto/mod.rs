@@ -14,8 +14,8 @@ mod unserved;
 mod vector;
 
 pub use collection::{
-    CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
-    Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
+    CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, Compacted,
+    CreateCollection, Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
 };
 pub use filter::{FilterIn, MAX_CONDITIONS, MAX_FILTER_DEPTH};
 pub use index::{CreateIndex, FieldKind, FieldParams, FieldSchema, IndexInfo, TextInfo, TokenizerIn};

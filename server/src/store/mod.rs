@@ -29,6 +29,7 @@ mod time;
 pub use archive::ArchiveError;
 pub use name::{CollectionName, NameError};
 pub use restore::{MAX_SNAPSHOT_BYTES, Restore, RestoreError};
+pub(crate) use snapshots::Counted;
 pub use snapshots::{Archived, SnapshotError};
 
 /// A collection that many threads read and change.

@@ -65,19 +65,19 @@ pub enum SnapshotError {
 }
 
 /// Counts and sums up what passes, up to a limit.
-pub(super) struct Counted<T> {
-    pub(super) inner: T,
-    pub(super) bytes: u64,
+pub(crate) struct Counted<T> {
+    inner: T,
+    pub(crate) bytes: u64,
     limit: u64,
     hash: Sha256,
 }
 
 impl<T> Counted<T> {
-    pub(super) fn new(inner: T, limit: u64) -> Self {
+    pub(crate) fn new(inner: T, limit: u64) -> Self {
         Counted { inner, bytes: 0, limit, hash: Sha256::new() }
     }
 
-    pub(super) fn sha256(self) -> String {
+    pub(crate) fn sha256(self) -> String {
         self.hash.finalize().iter().fold(String::new(), |mut text, byte| {
             write!(text, "{byte:02x}").expect("a text grows");
             text

@@ -1,6 +1,7 @@
 //! The server from outside: its routes in-process, the real program over TCP, and the published Python client.
 
 mod client;
+mod compact;
 mod embed;
 mod files;
 mod kill;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +13,7 @@ use vicino_index::{BuildOptions, ElementType, HnswParams, Metric, PointId, Vecto
 use vicino_server::store::{CollectionName, MAX_SNAPSHOT_BYTES, Restore, Store};
 
 use crate::client::{Client, error_text};
+use crate::program::{Program, VICINO};
 
 const REPLACE: Restore<'static> = Restore { limit: MAX_SNAPSHOT_BYTES, sha256: None, replace: true };
 
@@ -456,4 +458,132 @@ fn snapshots_are_served_in_the_form_of_qdrant() {
     client.error(404, "DELETE", &url, json!(null));
     let memory = Client::with_collection(2, "Dot");
     assert!(memory.error(400, "POST", "/collections/c/snapshots", json!(null)).contains("--data DIR"));
+}
+
+fn vicino(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(VICINO).args(arguments).env("VICINO_LOG", "error").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text.into_owned())
+}
+
+/// What a command that must succeed answers in JSON.
+fn answer(arguments: &[&str]) -> Value {
+    let (success, text) = vicino(&[arguments, &["--json"]].concat());
+    assert!(success, "{arguments:?}: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+}
+
+#[test]
+fn the_command_line_makes_and_restores_snapshots_of_servers_and_folders() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (one, two, kept, again) = (file("one"), file("two"), file("kept.snapshot"), file("again.snapshot"));
+    let program = Program::start(&["--data", &one]);
+    let url = format!("http://{}", program.address);
+    let vectors = json!({"vectors": {"size": 2, "distance": "Euclid"}});
+    assert_eq!(program.call("PUT", "/collections/n%C3%A4her", &vectors).0, 200);
+    let points: Vec<Value> = (0..100).map(|id| json!({"id": id, "vector": [id, 1], "payload": {"n": id}})).collect();
+    assert_eq!(program.call("PUT", "/collections/n%C3%A4her/points", &json!({ "points": points })).0, 200);
+    let all = |program: &Program, name: &str| {
+        let body = json!({"limit": 1000, "with_vector": true, "with_payload": true});
+        program.call("POST", &format!("/collections/{name}/points/scroll"), &body).1["result"].take()
+    };
+    let expected = all(&program, "n%C3%A4her");
+
+    // From a server into a file, from there into a folder, out of it, and back into the server.
+    let at = ["-c", "näher", "--url", &url];
+    let made = answer(&[&["snapshot", "create", "--to", &kept], &at[..]].concat());
+    assert_eq!(answer(&[&["snapshot", "list"], &at[..]].concat()), json!([made["snapshot"]]));
+    let (checksum, name) = (made["snapshot"]["checksum"].as_str().unwrap(), made["snapshot"]["name"].as_str().unwrap());
+    let folder = ["-c", "copy", "--data", &two];
+    let restored = answer(&[&["snapshot", "restore", &kept, "--sha256", checksum], &folder[..]].concat());
+    assert_eq!(restored["points"], 100);
+    let (success, text) = vicino(&[&["snapshot", "create", "--to", &again], &folder[..]].concat());
+    assert!(success && text.contains("SHA-256 ") && text.contains("copied to "), "{text}");
+    assert!(vicino(&["verify", &two]).1.contains("sound"));
+    for (snapshot, to) in [(kept.as_str(), "one"), (&again, "two"), (name, "näher")] {
+        let to = ["-c", to, "--url", &url, "--replace"];
+        assert_eq!(answer(&[&["snapshot", "restore", snapshot], &to[..]].concat())["points"], 100);
+    }
+    for name in ["n%C3%A4her", "one", "two"] {
+        assert_eq!(all(&program, name), expected, "{name}");
+    }
+
+    let mut damaged = std::fs::read(&kept).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let bad = file("bad.snapshot");
+    std::fs::write(&bad, damaged).unwrap();
+    let none = "0".repeat(64);
+    for (arguments, words) in [
+        (vec!["restore", &kept, "-c", "one", "--url", &url], "exists: --replace"),
+        (vec!["restore", &kept, "-c", "copy", "--data", &two], "exists: --replace"),
+        (vec!["restore", &kept, "-c", "new", "--data", &two, "--sha256", &none], checksum),
+        (vec!["restore", &kept, "-c", "new", "--data", &two, "--sha256", "12"], "64 hexadecimal digits"),
+        (vec!["restore", &bad, "-c", "new", "--data", &two], "archive"),
+        (vec!["restore", &bad, "-c", "one", "--url", &url, "--replace"], "archive"),
+        (vec!["restore", "nothing", "-c", "one", "--url", &url, "--replace"], "expected a file, or a snapshot of"),
+        (vec!["list", "-c", "none", "--data", &two], "no collection `none`"),
+        (vec!["create", "-c", "none", "--url", &url], "Collection `none` doesn't exist"),
+        (vec!["create", "-c", "näher", "--data", &one], "in use by another server"),
+        (vec!["create", "-c", "copy", "--data", &file("none")], "expected a data folder"),
+    ] {
+        let (success, text) = vicino(&[&["snapshot"], &arguments[..]].concat());
+        assert!(!success && text.contains(words), "{arguments:?}: {text}");
+    }
+    assert_eq!(all(&program, "one"), expected);
+    let (success, text) = vicino(&["snapshot", "remove", name, "-c", "näher", "--url", &url]);
+    assert!(success && answer(&[&["snapshot", "list"], &at[..]].concat()) == json!([]), "{text}");
+    assert!(program.stop().success());
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_the_old_collection_or_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, archive) = (dir.path().join("data"), dir.path().join("new.snapshot"));
+    let open = || Store::open(&data, Options { upkeep: Upkeep::Tended, ..Options::default() }).unwrap();
+    let store = open();
+    fill(&store, 100);
+    write(&store, Change::Upsert((100..4000).map(|id| point(id, 5)).collect()));
+    let (bytes, new) = archive_of(&store);
+    std::fs::write(&archive, bytes).unwrap();
+    assert!(store.remove("c").unwrap());
+    fill(&store, 200);
+    let old = state(&store, "c");
+    drop(store);
+    let restore = || {
+        let mut command = Command::new(VICINO);
+        command.args(["snapshot", "restore", archive.to_str().unwrap(), "-c", "c", "--replace", "--data"]).arg(&data);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let (mut killed, mut done, mut was_new) = (0, 0, false);
+    let started = std::time::Instant::now();
+    assert!(restore().wait().unwrap().success());
+    let whole = started.elapsed();
+    for cycle in 0..24_u32 {
+        // The new one is put aside again, so that each cycle may end either way.
+        if cycle == 0 || was_new {
+            let store = open();
+            assert!(store.remove("c").unwrap());
+            fill(&store, 200);
+        }
+        let mut child = restore();
+        std::thread::sleep(whole * cycle / 20);
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = state(&open(), "c");
+        was_new = found == new;
+        assert!(was_new || found == old, "cycle {cycle}: {} points", found.len());
+        match ended {
+            Some(status) => {
+                assert!(status.success() && was_new, "cycle {cycle}: {status}");
+                done += 1;
+            }
+            None => killed += 1,
+        }
+    }
+    println!("{killed} killed, {done} done");
+    assert!(killed > 5, "{killed} killed, {done} done");
+    assert_eq!(std::fs::read_dir(data.join("restored")).unwrap().count(), 0);
 }
