@@ -109,8 +109,18 @@ pub enum Point {
     PointsWritten,
     /// A bitmap of dead rows is written.
     DeadRowsWritten,
+    /// What is to be sealed is set apart, the log goes on in a new file, and nothing is written.
+    SealBegun,
+    /// A segment of what was set apart is written, and no manifest names it.
+    SealWritten,
+    /// A manifest names it, readers do not see it, and the files it makes needless are there.
+    SealSwapped,
+    /// Segments to be merged are chosen, and nothing is written.
+    MergeBegun,
     /// A segment that replaces others is written, and no manifest names it.
     MergeWritten,
+    /// A manifest names it, readers do not see it, and the files of the others are there.
+    MergeSwapped,
     /// The new manifest is written under its temporary name.
     ManifestWritten,
     /// The new manifest has replaced the old one.
@@ -125,14 +135,19 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Point; 12] = [
+    pub const ALL: [Point; 17] = [
         Point::GroupWritten,
         Point::GroupSynced,
         Point::LogMade,
         Point::VectorsWritten,
         Point::PointsWritten,
         Point::DeadRowsWritten,
+        Point::SealBegun,
+        Point::SealWritten,
+        Point::SealSwapped,
+        Point::MergeBegun,
         Point::MergeWritten,
+        Point::MergeSwapped,
         Point::ManifestWritten,
         Point::ManifestSwapped,
         Point::OldFilesRemoved,

@@ -5,8 +5,10 @@
 Every call is made twice, over HTTP and in memory, and both answers must be the same. Collections named `py-*` are made and removed.
 """
 
+import hashlib
 import random
 import sys
+import urllib.request
 import uuid
 import warnings
 
@@ -109,6 +111,47 @@ def run(server, distance, chance):
     assert server.get_collection(name).points_count == memory.count(name).count
 
 
+def snapshots(server, url):
+    """Snapshots by the client's own calls, an upload as its documentation has it, and all points back as they were."""
+    name, copy = "py-snapshots", "py-snapshots-copy"
+    params = models.VectorParams(size=DIM, distance=models.Distance.EUCLID)
+    for collection in (name, copy):
+        server.delete_collection(collection)
+    assert server.create_collection(name, vectors_config=params)
+    points = [models.PointStruct(id=point_id(n), vector=[n + 0.5] * DIM, payload=PAYLOADS[n % len(PAYLOADS)]) for n in range(200)]
+    assert server.upsert(name, points).status == models.UpdateStatus.COMPLETED
+
+    def all_points(collection):
+        return server.scroll(collection, limit=1000, with_vectors=True)[0]
+
+    before = all_points(name)
+    assert server.list_snapshots(name) == []
+    made = server.create_snapshot(name)
+    assert made.size > 0 and len(made.checksum) == 64 and len(made.creation_time) == 19, made
+    assert server.list_snapshots(name) == [made]
+    archive = urllib.request.urlopen(f"{url}/collections/{name}/snapshots/{made.name}").read()
+    assert hashlib.sha256(archive).hexdigest() == made.checksum and len(archive) == made.size
+    for location in (f"{name}/{made.name}", f"file:///{name}/{made.name}"):
+        server.delete(name, points_selector=[0, 1])
+        if location.startswith("file:"):
+            try:
+                server.recover_snapshot(name, location)
+            except UnexpectedResponse as error:
+                assert error.status_code == 400, error
+            else:
+                raise AssertionError("recovered from outside the folder of snapshots")
+            location = f"{name}/{made.name}"
+        assert server.recover_snapshot(name, location, priority=models.SnapshotPriority.SNAPSHOT, checksum=made.checksum)
+        same_points(all_points(name), before, "recovered")
+    answer = server.http.snapshots_api.recover_from_uploaded_snapshot(copy, snapshot=archive)
+    assert answer.result is True, answer
+    same_points(all_points(copy), before, "uploaded")
+    assert server.delete_snapshot(name, made.name)
+    assert server.list_snapshots(name) == []
+    for collection in (name, copy):
+        assert server.delete_collection(collection)
+
+
 def refusals(server):
     name = "py-refusals"
     server.delete_collection(name)
@@ -142,6 +185,7 @@ def main():
     for distance in models.Distance:
         run(server, distance, random.Random(seed))
         assert server.delete_collection(f"py-{distance.value}")
+    snapshots(server, url)
     refusals(server)
     print("same answers")
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use super::manifest::{DeadRows, Manifest, SegmentEntry};
 use super::snapshot::{Snapshot, SnapshotContent, SnapshotFile};
-use super::{CheckpointError, OpenCollectionError};
+use super::{CheckpointError, OpenCollectionError, usage};
 use crate::faults::{self, Point};
 use crate::segment::{Index, Part, Segment, Table, Tombstones};
 use crate::spec::VectorSpec;
@@ -34,6 +34,16 @@ fn segment_of(name: &str) -> Option<u64> {
     let (number, kind) = name.strip_prefix(PREFIX)?.split_once('.')?;
     let known = kind == "points" || kind == "vectors" || kind.strip_prefix("dead-")?.parse::<u64>().is_ok();
     number.parse().ok().filter(|_| known)
+}
+
+/// The files of the segments that `manifest` names, and their bytes.
+pub(super) fn segment_files(manifest: &Manifest) -> Vec<(String, u64)> {
+    let of = |SegmentEntry { number, points, vectors, dead, .. }: &SegmentEntry| {
+        let dead = dead.as_ref().map(|dead| (dead_name(*number, dead.generation), dead.file.bytes));
+        let named = [(points_name(*number), points.bytes), (vectors_name(*number), vectors.bytes)];
+        named.into_iter().chain(dead)
+    };
+    manifest.segments.iter().flat_map(of).collect()
 }
 
 /// The folder of an open collection.
@@ -140,15 +150,11 @@ impl Folder {
     /// What the manifest names, as files that stay until the snapshot is dropped.
     pub(super) fn snapshot(&mut self) -> Result<Snapshot, CheckpointError> {
         let manifest = &self.manifest;
-        let mut files = Vec::new();
-        for SegmentEntry { number, points, vectors, dead, .. } in &manifest.segments {
-            let dead = dead.as_ref().map(|dead| (dead_name(*number, dead.generation), dead.file.bytes));
-            let named = [(points_name(*number), points.bytes), (vectors_name(*number), vectors.bytes)];
-            for (name, bytes) in named.into_iter().chain(dead) {
-                let content = SnapshotContent::File(self.dir.join(&name), bytes);
-                files.push(SnapshotFile { name, content });
-            }
-        }
+        let segments = segment_files(manifest).into_iter().map(|(name, bytes)| {
+            let content = SnapshotContent::File(self.dir.join(&name), bytes);
+            SnapshotFile { name, content }
+        });
+        let mut files: Vec<SnapshotFile> = segments.collect();
         let names: Arc<BTreeSet<String>> = Arc::new(files.iter().map(|file| file.name.clone()).collect());
         let (log, path) = (manifest.log, Manifest::path(&self.dir));
         let text = self.vfs.read(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
@@ -161,6 +167,11 @@ impl Folder {
         self.pinned.push(Arc::downgrade(&names));
         let (operation, points, sum) = (manifest.operation, manifest.points, manifest.sum.0);
         Ok(Snapshot { operation, points, sum, files, _pin: names })
+    }
+
+    /// What lies in it; see [`usage::files`].
+    pub(super) fn files(&self) -> Result<Vec<(String, u64)>, (PathBuf, io::Error)> {
+        usage::files(&*self.vfs, &self.dir)
     }
 
     pub(super) fn dir(&self) -> &Path {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::home::{self, Recovery};
 use super::manifest::Manifest;
-use super::{Collection, IndexKind, OpenCollectionError, Schema};
+use super::{Collection, IndexKind, OpenCollectionError, Schema, usage};
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::segment::Part;
 use crate::vfs::Vfs;
@@ -105,16 +105,6 @@ pub fn verify(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, Vec<GraphReport>
 fn read(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, Collection), OpenCollectionError> {
     let _lock = home::lock(vfs, dir)?;
     let home::Read { manifest: Manifest { generation, .. }, collection, recovery, .. } = home::read(vfs, dir)?;
-    let io = |source| OpenCollectionError::Io { path: dir.into(), source };
-    let mut names = vfs.list(dir).map_err(io)?;
-    names.sort();
-    let bytes = |name: String| {
-        let path = dir.join(&name);
-        match vfs.map(&path) {
-            Ok(file) => Ok((name, file.bytes().len() as u64)),
-            Err(source) => Err(OpenCollectionError::Io { path, source }),
-        }
-    };
     let inspection = Inspection {
         schema: collection.schema().clone(),
         points: collection.len(),
@@ -124,7 +114,7 @@ fn read(vfs: &dyn Vfs, dir: &Path) -> Result<(Inspection, Collection), OpenColle
         checkpoint: generation,
         segments: collection.segments().collect(),
         log: recovery,
-        files: names.into_iter().map(bytes).collect::<Result<_, _>>()?,
+        files: usage::files(vfs, dir).map_err(|(path, source)| OpenCollectionError::Io { path, source })?,
     };
     Ok((inspection, collection))
 }

@@ -8,7 +8,7 @@
 //! apply: what changes make of it · search, scroll: reading · record: a change as the log keeps it · change: what callers ask for ·
 //! manifest, folder: what lies on disk · journal: the log of an open collection · plan: what is due · upkeep: sealing and merging ·
 //! worker: doing so in the background · shared: one writer, many readers · home: options, making and opening ·
-//! snapshot: files of one moment · inspect: a folder looked at · salvage: a damaged one read as far as it goes
+//! snapshot: files of one moment · inspect: a folder looked at · usage: what it takes · salvage: a damaged one read as far as it goes
 
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod usage;
 mod worker;
 
 pub use crate::segment::{IndexKind, Payload, PointView};
@@ -50,7 +51,8 @@ pub use inspect::{Inspection, SegmentInfo, VerifyError, inspect, verify};
 pub use salvage::{Salvaged, salvage};
 pub use search::SegmentExplain;
 pub use shared::SharedCollection;
-pub use snapshot::{Snapshot, SnapshotContent, SnapshotFile};
+pub use snapshot::{Snapshot, SnapshotContent, SnapshotFile, strangers};
+pub use usage::Usage;
 
 /// What a collection holds and how it is searched; fixed when it is made.
 #[derive(Debug, Clone, PartialEq)]

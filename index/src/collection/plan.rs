@@ -49,6 +49,17 @@ pub(super) fn due(sizes: &[Size], limits: Limits) -> Option<Vec<usize>> {
         })
 }
 
+/// The segments to be written next, as one, where all that can be had back is wanted at once: whatever fits one segment, then those
+/// with any dead row, or without a graph they should have. None if there is nothing to gain.
+pub(super) fn compactable(sizes: &[Size], limits: Limits) -> Option<Vec<usize>> {
+    let mut by_size: Vec<usize> = (0..sizes.len()).collect();
+    by_size.sort_by_key(|&number| sizes[number].live);
+    fitting(sizes, &by_size, limits).or_else(|| {
+        let gains = |size: &Size| size.dead > 0 || (!size.graph && size.live > limits.scan_rows);
+        by_size.iter().find(|&&number| gains(&sizes[number])).map(|&number| vec![number])
+    })
+}
+
 /// All segments up to the first tier that is full.
 fn tier_to_merge(sizes: &[Size], by_size: &[usize], limits: Limits) -> Option<Vec<usize>> {
     let tier = |number: usize| {
@@ -118,6 +129,20 @@ mod tests {
         // Each row with its own graph first, and then once per tier.
         assert!(most <= MAX_SEGMENTS, "{most} segments");
         assert!(written <= 6 * rows, "{written} rows written of {rows}");
+    }
+
+    #[test]
+    fn compaction_ends_with_no_dead_row_and_as_few_segments_as_fit() {
+        let size = |live, dead, graph| Size { live, dead, graph };
+        assert_eq!(compactable(&[], LIMITS), None);
+        assert_eq!(compactable(&[size(20, 0, false)], LIMITS), None, "small and whole");
+        assert_eq!(compactable(&[size(500, 0, true)], LIMITS), None);
+        assert_eq!(compactable(&[size(21, 0, false)], LIMITS), Some(vec![0]), "without its graph");
+        assert_eq!(compactable(&[size(500, 1, true)], LIMITS), Some(vec![0]));
+        assert_eq!(compactable(&[size(0, 7, true)], LIMITS), Some(vec![0]));
+        assert_eq!(compactable(&[size(9, 0, false), size(500, 0, true)], LIMITS), Some(vec![0, 1]));
+        assert_eq!(compactable(&[size(30_000, 0, true), size(20_000, 3, true)], LIMITS), Some(vec![1]), "none fits");
+        assert_eq!(compactable(&[size(30_000, 0, true), size(20_000, 0, true)], LIMITS), None);
     }
 
     #[test]

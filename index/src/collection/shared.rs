@@ -181,11 +181,18 @@ impl SharedCollection {
         Ok(())
     }
 
-    /// Puts all points into one segment, with a graph if it is large enough for one, and gives back the room of those that were replaced
-    /// or removed. Changes and searches go on meanwhile. The build is as parallel as `options` say.
+    /// Puts all points into as few segments as [`Options::merge_bytes`] allows, with graphs where they are large enough, and gives back
+    /// the room of those that were replaced or removed. Changes and searches go on meanwhile; what they leave is seen to by the next
+    /// call. Each segment is a step by itself: cut short, the next call goes on from there. The builds are as parallel as `options` say.
     pub fn compact(&self, options: &BuildOptions<'_>) -> Result<(), CheckpointError> {
         self.checkpoint()?;
-        self.shared.rewrite(true, options).map(drop)
+        // Each step leaves a segment less, or one without dead rows.
+        for _ in 0..=2 * self.read().segments().count() {
+            if !self.shared.rewrite(true, options)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Returns once nothing is due to be sealed or merged, having done what is.

@@ -63,8 +63,10 @@ impl Shared {
             return Ok(false);
         }
         let Some(Pending { view, log }) = self.set_apart(&mut store)? else { return Ok(false) };
+        faults::reach(Point::SealBegun);
         let Merged { table, vectors, moves } = merge(&view.frozen, view.schema.vectors);
         let new = write(&mut store, table, Index::Flat(vectors), &view)?;
+        faults::reach(Point::SealWritten);
         if let Some((_, part)) = &new {
             part.segment.indexes(view.fields());
         }
@@ -72,6 +74,7 @@ impl Shared {
         parts.extend(new.as_ref().map(|(_, part)| part.clone()));
         let entry = new.as_ref().and_then(|(entry, _)| entry.clone());
         store.commit(&parts, |entries| entries.extend(entry), &view, log)?;
+        faults::reach(Point::SealSwapped);
         store.parts = parts;
         store.operation = view.operation;
         store.pending = None;
@@ -133,7 +136,7 @@ impl Shared {
                 > rows(&view.sealed).max(options.seal_rows) * plan::MAX_DEAD_PERCENT
     }
 
-    /// Writes the segments that are due, or all of them, anew as one; whether there was anything to do. The graph's build is as parallel
+    /// Writes the segments that are due, or, if `all`, those from which anything can be gained, anew as one; whether there were any. The graph's build is as parallel
     /// as `options` say.
     pub(super) fn rewrite(&self, all: bool, options: &BuildOptions<'_>) -> Result<bool, CheckpointError> {
         let outcome = self.try_rewrite(all, options);
@@ -149,7 +152,7 @@ impl Shared {
                 return Ok(false);
             }
             let due = match all {
-                true => store.all_but_one_graph(),
+                true => plan::compactable(&store.sizes(), self.limits()),
                 false if store.failed == Some(store.operation) => None,
                 false => plan::due(&store.sizes(), self.limits()),
             };
@@ -177,6 +180,7 @@ impl Shared {
         place: Option<Place>,
         options: &BuildOptions<'_>,
     ) -> Result<bool, CheckpointError> {
+        faults::reach(Point::MergeBegun);
         let schema = Arc::clone(&self.view().schema);
         let Merged { table, vectors, moves } = merge(sources, schema.vectors);
         let rows = table.len();
@@ -209,6 +213,7 @@ impl Shared {
         let (mut parts, entry) = (store.parts.clone(), new.as_ref().and_then(|(entry, _)| entry.clone()));
         put(&mut parts, &positions, new.as_ref().map(|(_, part)| part.clone()));
         store.recommit(&parts, |entries| put(entries, &positions, entry))?;
+        faults::reach(Point::MergeSwapped);
         store.parts = parts;
         {
             let _no_change = self.journal.lock();
@@ -343,16 +348,6 @@ impl Store {
             Size { live: part.dead.live(), dead: part.dead.len(), graph }
         };
         self.parts.iter().map(size).collect()
-    }
-
-    /// All segments, unless that would change nothing.
-    fn all_but_one_graph(&self) -> Option<Vec<usize>> {
-        let done = match &self.parts[..] {
-            [] => true,
-            [part] => part.dead.len() == 0 && part.segment.index.kind().is_graph(),
-            _ => false,
-        };
-        (!done).then(|| (0..self.parts.len()).collect())
     }
 }
 

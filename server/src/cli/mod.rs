@@ -10,6 +10,7 @@ use vicino_datasets::{Dataset, Matrix};
 
 use crate::dto::Distance;
 
+mod compact;
 mod demo;
 mod embed;
 mod export;
@@ -21,6 +22,7 @@ mod place;
 mod recall;
 mod remote;
 mod serve;
+mod snapshot;
 
 /// The environment variable that says how much is logged.
 const LOG_VARIABLE: &str = "VICINO_LOG";
@@ -56,6 +58,10 @@ enum Command {
     Import(import::Import),
     /// Write the points of a collection to a file
     Export(export::Export),
+    /// Make, list, restore and remove snapshots of a collection
+    Snapshot(snapshot::Snapshot),
+    /// Give back the room of points that were replaced or removed
+    Compact(compact::Compact),
     /// Say what a data folder holds
     Info(inspect::Info),
     /// Prove that a data folder is sound
@@ -75,6 +81,8 @@ pub fn run() -> ExitCode {
         Command::Load(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Snapshot(command) => command.run(),
+        Command::Compact(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Salvage(command) => command.run(),

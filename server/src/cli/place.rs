@@ -1,19 +1,20 @@
 //! [`Place`]: a collection that commands read or fill, of a running server or in a data folder that none uses.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vicino_index::PointId;
 use vicino_index::collection::{Change, Options, Payload, Point, PointView};
+use vicino_index::{BuildOptions, PointId};
 
-use super::remote::{DEFAULT_URL, Remote};
+use super::remote::{DEFAULT_URL, Remote, encoded};
 use crate::api;
-use crate::dto::Distance;
-use crate::store::{CollectionName, Shared, Store};
+use crate::dto::{Compacted, Distance, SnapshotDescription};
+use crate::store::{CollectionName, Restore, Shared, Store};
 
 /// Which collection, on the command line.
 #[derive(Debug, Args)]
@@ -27,6 +28,13 @@ pub(super) struct PlaceArgs {
     /// A data folder that no server uses, instead of a server
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// Collection `collection`, in folder `data` if that is given.
+    pub(super) fn new(collection: &str, url: &str, data: Option<&Path>) -> Self {
+        PlaceArgs { collection: collection.into(), url: url.into(), data: data.map(Path::to_owned) }
+    }
 }
 
 /// A point as files and requests have it.
@@ -59,7 +67,7 @@ pub(super) struct Page {
 /// A collection that may not exist yet.
 pub(super) enum Place {
     Server(Remote),
-    Folder { store: Store, folder: PathBuf, name: CollectionName },
+    Folder { store: Box<Store>, folder: PathBuf, name: CollectionName },
 }
 
 impl fmt::Display for Place {
@@ -80,7 +88,7 @@ impl Place {
         }
         let store = Store::open(data, Options::default())?;
         let folder = data.canonicalize().with_context(|| data.display().to_string())?;
-        Ok(Place::Folder { store, folder, name: CollectionName::new(&args.collection)? })
+        Ok(Place::Folder { store: Box::new(store), folder, name: CollectionName::new(&args.collection)? })
     }
 
     fn folder_collection(store: &Store, name: &CollectionName) -> anyhow::Result<Shared> {
@@ -169,6 +177,79 @@ impl Place {
                 Ok(answer["count"].as_u64().context("expected a count")? as usize)
             }
             Place::Folder { store, name, .. } => Ok(Self::folder_collection(store, name)?.read().len()),
+        }
+    }
+
+    /// Makes a snapshot; `progress` is told the bytes written and the bytes in all, as far as they are known.
+    pub(super) fn snapshot(&self, progress: &dyn Fn(u64, u64)) -> anyhow::Result<SnapshotDescription> {
+        match self {
+            Place::Server(server) => server.send("POST", "/snapshots?wait=true", &json!({})),
+            Place::Folder { store, name, .. } => Ok(store.snapshot(name.as_str(), progress)?.into()),
+        }
+    }
+
+    /// The snapshots there are.
+    pub(super) fn snapshots(&self) -> anyhow::Result<Vec<SnapshotDescription>> {
+        match self {
+            Place::Server(server) => server.get("/snapshots"),
+            Place::Folder { store, name, .. } => {
+                Ok(store.snapshots(name.as_str())?.into_iter().map(SnapshotDescription::from).collect())
+            }
+        }
+    }
+
+    /// Copies a snapshot to `out`.
+    pub(super) fn read_snapshot(&self, archive: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+        match self {
+            Place::Server(server) => server.download(&format!("/snapshots/{}", encoded(archive)), out),
+            Place::Folder { store, name, .. } => {
+                let (_, file) = store.open_snapshot(name.as_str(), archive)?;
+                Ok(file.bytes().chunks(1 << 20).try_for_each(|chunk| out.write_all(chunk))?)
+            }
+        }
+    }
+
+    pub(super) fn remove_snapshot(&self, archive: &str) -> anyhow::Result<()> {
+        match self {
+            Place::Server(server) => server.delete(&format!("/snapshots/{}", encoded(archive))).map(|_: bool| ()),
+            Place::Folder { store, name, .. } => Ok(store.remove_snapshot(name.as_str(), archive)?),
+        }
+    }
+
+    /// Makes the collection from `archive`. A server replaces one that there is in any case.
+    pub(super) fn restore(&self, archive: &mut dyn Read, how: Restore<'_>) -> anyhow::Result<()> {
+        match self {
+            Place::Server(server) => {
+                let checksum = how.sha256.map(|digits| format!("&checksum={digits}")).unwrap_or_default();
+                let path = format!("/snapshots/upload?wait=true&priority=snapshot{checksum}");
+                server.upload(&path, "snapshot", archive).map(|_: bool| ())
+            }
+            Place::Folder { store, name, .. } => Ok(store.restore(name, archive, how).map(drop)?),
+        }
+    }
+
+    /// Makes the collection from one of its snapshots. A server replaces one that there is in any case.
+    pub(super) fn recover(&self, archive: &str, how: Restore<'_>) -> anyhow::Result<()> {
+        match self {
+            Place::Server(server) => {
+                let location = format!("{}/{archive}", server.name());
+                let body = json!({"location": location, "priority": "snapshot", "checksum": how.sha256});
+                server.send("PUT", "/snapshots/recover?wait=true", &body).map(|_: bool| ())
+            }
+            Place::Folder { store, name, .. } => {
+                Ok(store.recover(name, &format!("{}/{archive}", name.folder()), how).map(drop)?)
+            }
+        }
+    }
+
+    /// Gives back what room it can. `progress` is told the rows done and the rows in all of each graph, as far as they are known.
+    pub(super) fn compact(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> anyhow::Result<Compacted> {
+        match self {
+            Place::Server(server) => server.compact(),
+            Place::Folder { store, name, .. } => {
+                let options = BuildOptions { threads: 0, progress: Some(progress) };
+                Ok(api::compacted(&*Self::folder_collection(store, name)?, &options)?)
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use vicino_index::collection::Usage;
 use vicino_index::{ElementType, HnswParams, Metric};
 
 use super::{IndexInfo, Unserved};
@@ -283,4 +284,13 @@ pub struct OptimizerInfo {
     pub default_segment_number: usize,
     /// Seconds between flushes; 0: a change is flushed before it is answered, or as `--sync` says.
     pub flush_interval_sec: u64,
+}
+
+/// What giving room back did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// What the collection took.
+    pub before: Usage,
+    /// What it takes now.
+    pub after: Usage,
 }

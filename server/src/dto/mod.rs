@@ -9,12 +9,13 @@ mod index;
 mod params;
 mod point;
 mod query;
+mod snapshot;
 mod unserved;
 mod vector;
 
 pub use collection::{
-    CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
-    Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
+    CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, Compacted,
+    CreateCollection, Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
 };
 pub use filter::{FilterIn, MAX_CONDITIONS, MAX_FILTER_DEPTH};
 pub use index::{CreateIndex, FieldKind, FieldParams, FieldSchema, IndexInfo, TextInfo, TokenizerIn};
@@ -25,6 +26,7 @@ pub use point::{
     WithPayload, WithVector,
 };
 pub use query::{Explained, QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
+pub use snapshot::{RecoverSnapshot, SnapshotDescription, SnapshotPriority, UploadParams};
 pub use unserved::Unserved;
 pub use vector::{Document, NamedVector, QueryIn, SearchVector, VectorIn};
 

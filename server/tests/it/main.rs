@@ -1,6 +1,7 @@
 //! The server from outside: its routes in-process, the real program over TCP, and the published Python client.
 
 mod client;
+mod compact;
 mod embed;
 mod files;
 mod kill;
@@ -10,5 +11,6 @@ mod process;
 mod program;
 mod python;
 mod refusals;
+mod snapshots;
 mod store;
 mod wire;

@@ -15,7 +15,9 @@ fn the_python_client_gets_the_answers_of_its_own_memory_mode() {
         );
         return;
     }
-    let program = Program::start(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    // Snapshots need a data folder.
+    let program = Program::start(&["--data", dir.path().to_str().unwrap()]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qdrant_client.py");
     // `-P`: the script must import the client, not itself.
     let output = Command::new(&python).args(["-P", script, &format!("http://{}", program.address)]).output().unwrap();

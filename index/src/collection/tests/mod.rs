@@ -2,7 +2,7 @@
 //!
 //! workload: changes, and what a collection holds after each · crash: loss of power at every call · damage: every byte · failures: every
 //! call fails · model: long runs with restarts · concurrent: readers beside merges · churn: points replaced again and again ·
-//! snapshots: files of one moment, and those of other versions · mutants: each safeguard off, and the tests above fail
+//! snapshots: files of one moment, and those of other versions · golden: folders of earlier builds · mutants: each safeguard off, and the tests above fail
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ mod concurrent;
 mod crash;
 mod damage;
 mod failures;
+mod golden;
 mod model;
 mod mutants;
 mod snapshots;
