@@ -231,6 +231,7 @@ fn names_come_and_go_while_points_are_stored() {
         });
         for _ in 0..60 {
             collection.write(Change::DropVector("a".into())).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(1));
             collection.write(Change::AddVector("a".into(), spec(), Payload::new())).unwrap();
         }
         done.store(true, Ordering::Relaxed);
