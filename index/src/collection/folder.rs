@@ -41,6 +41,17 @@ fn segment_of(name: &str) -> Option<u64> {
     number.parse().ok().filter(|_| known)
 }
 
+/// The files of the segments that `manifest` names, and their bytes.
+pub(super) fn segment_files(manifest: &Manifest) -> Vec<(String, u64)> {
+    let of = |entry: &SegmentEntry| {
+        let SegmentEntry { number, points, dead, .. } = entry;
+        let dead = dead.as_ref().map(|dead| (dead_name(*number, dead.generation), dead.file.bytes));
+        let vectors = entry.columns().map(|column| (vectors_name(*number, column), column.file.bytes));
+        std::iter::once((points_name(*number), points.bytes)).chain(vectors).chain(dead).collect::<Vec<_>>()
+    };
+    manifest.segments.iter().flat_map(of).collect()
+}
+
 /// The folder of an open collection.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -147,16 +158,11 @@ impl Folder {
     /// What the manifest names, as files that stay until the snapshot is dropped.
     pub(super) fn snapshot(&mut self) -> Result<Snapshot, CheckpointError> {
         let manifest = &self.manifest;
-        let mut files = Vec::new();
-        for entry in &manifest.segments {
-            let SegmentEntry { number, points, dead, .. } = entry;
-            let dead = dead.as_ref().map(|dead| (dead_name(*number, dead.generation), dead.file.bytes));
-            let vectors = entry.columns().map(|column| (vectors_name(*number, column), column.file.bytes));
-            for (name, bytes) in std::iter::once((points_name(*number), points.bytes)).chain(vectors).chain(dead) {
-                let content = SnapshotContent::File(self.dir.join(&name), bytes);
-                files.push(SnapshotFile { name, content });
-            }
-        }
+        let segments = segment_files(manifest).into_iter().map(|(name, bytes)| {
+            let content = SnapshotContent::File(self.dir.join(&name), bytes);
+            SnapshotFile { name, content }
+        });
+        let mut files: Vec<SnapshotFile> = segments.collect();
         let names: Arc<BTreeSet<String>> = Arc::new(files.iter().map(|file| file.name.clone()).collect());
         let (log, path) = (manifest.log, Manifest::path(&self.dir));
         let text = self.vfs.read(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;

@@ -51,7 +51,7 @@ pub use inspect::{Inspection, SegmentInfo, VerifyError, inspect, verify};
 pub use salvage::{Salvaged, salvage};
 pub use search::SegmentExplain;
 pub use shared::SharedCollection;
-pub use snapshot::{Snapshot, SnapshotContent, SnapshotFile};
+pub use snapshot::{Snapshot, SnapshotContent, SnapshotFile, strangers};
 
 /// What a collection holds and how it is searched; fixed when it is made, but for named vectors that come and go.
 #[derive(Debug, Clone, PartialEq)]

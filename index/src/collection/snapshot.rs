@@ -1,10 +1,14 @@
 //! [`Snapshot`]: a collection at one operation, as files that can be copied while changes, merges and searches go on.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{CheckpointError, SharedCollection};
+use super::folder::segment_files;
+use super::manifest::Manifest;
+use super::{CheckpointError, OpenCollectionError, SharedCollection};
+use crate::vfs::Vfs;
+use crate::wal;
 
 /// The files of a collection as of one operation. Those on disk stay as they are until this is dropped; copied into an empty folder,
 /// under their names, they are a collection that [opens](SharedCollection::open).
@@ -38,6 +42,28 @@ pub enum SnapshotContent {
     File(PathBuf, u64),
     /// Here.
     Bytes(Vec<u8>),
+}
+
+impl SnapshotContent {
+    /// How many there are.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            SnapshotContent::File(_, bytes) => *bytes,
+            SnapshotContent::Bytes(content) => content.len() as u64,
+        }
+    }
+}
+
+/// The names in folder `dir`, which is to be a copy of a [`Snapshot`], that are none of its files: a copy has none.
+pub fn strangers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<String>, OpenCollectionError> {
+    let manifest = Manifest::read(vfs, dir)?;
+    let mut names = vfs.list(dir).map_err(|source| OpenCollectionError::Io { path: dir.into(), source })?;
+    let log = [wal::log_path(dir, manifest.log.file), Manifest::path(dir)];
+    let named = segment_files(&manifest).into_iter().map(|(name, _)| dir.join(name)).chain(log);
+    let named: BTreeSet<PathBuf> = named.collect();
+    names.retain(|name| !named.contains(&dir.join(name)));
+    names.sort();
+    Ok(names)
 }
 
 impl SharedCollection {

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Query, Request, State};
+use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::dto::CallParams;
+use crate::dto::{CallParams, UploadParams};
 
 tokio::task_local! {
     static STARTED: Instant;
@@ -62,10 +64,21 @@ impl IntoResponse for ApiError {
 
 /// Runs a call: notes its start, checks what stands behind the `?`, and gives up after `longest` or the caller's `timeout`.
 pub(super) async fn call(State(longest): State<Duration>, request: Request, next: Next) -> Response {
+    let timeout = params::<CallParams>(request.uri()).map(|params| params.timeout);
+    run(timeout, longest, request, next).await
+}
+
+/// As [`call`], an upload, which may take as long as the caller likes.
+pub(super) async fn upload(request: Request, next: Next) -> Response {
+    let timeout = params::<UploadParams>(request.uri()).map(|params| params.timeout);
+    run(timeout, Duration::MAX, request, next).await
+}
+
+async fn run(timeout: Result<Option<u64>, ApiError>, longest: Duration, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let started = Instant::now();
     let answer = STARTED.scope(started, async {
-        let limit = match time_limit(request.uri(), longest) {
+        let limit = match timeout.and_then(|timeout| time_limit(timeout, longest)) {
             Ok(limit) => limit,
             Err(error) => return error.into_response(),
         };
@@ -79,9 +92,15 @@ pub(super) async fn call(State(longest): State<Duration>, request: Request, next
     response
 }
 
-fn time_limit(uri: &axum::http::Uri, longest: Duration) -> Result<Duration, ApiError> {
-    let Query(params) = Query::<CallParams>::try_from_uri(uri).map_err(|error| ApiError::Params(error.body_text()))?;
-    match params.timeout {
+fn params<P: DeserializeOwned>(uri: &Uri) -> Result<P, ApiError> {
+    match Query::<P>::try_from_uri(uri) {
+        Ok(Query(params)) => Ok(params),
+        Err(error) => Err(ApiError::Params(error.body_text())),
+    }
+}
+
+fn time_limit(timeout: Option<u64>, longest: Duration) -> Result<Duration, ApiError> {
+    match timeout {
         Some(0) => {
             Err(ApiError::Validation { field: "timeout", problem: "value 0 invalid, must be 1 or larger".into() })
         }

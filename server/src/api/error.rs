@@ -1,10 +1,14 @@
 //! [`ApiError`]: a call that fails, with the status and the words Qdrant has for it.
 
+use std::io;
+
 use axum::http::{Method, StatusCode};
-use vicino_index::collection::{CreateError, PointVectorsError, UpsertError, VectorNameError, WriteError};
+use vicino_index::collection::{
+    CheckpointError, CreateError, PointVectorsError, UpsertError, VectorNameError, WriteError,
+};
 use vicino_index::{ParamsError, PointId, SearchError, SpecError, VectorError};
 
-use crate::store::{NameError, StoreError};
+use crate::store::{ArchiveError, NameError, RestoreError, SnapshotError, StoreError};
 
 /// Why a call fails.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum ApiError {
     /// No collection of this name.
     #[error("Not found: Collection `{0}` doesn't exist!")]
     NoCollection(String),
+    /// No snapshot of this name.
+    #[error("Not found: Snapshot `{0}` doesn't exist!")]
+    NoSnapshot(String),
     /// No point of this id.
     #[error("Not found: Point with id {0} does not exist!")]
     NoPoint(PointId),
@@ -94,7 +101,9 @@ impl ApiError {
             | ApiError::Body(_)
             | ApiError::NoVector(_) => StatusCode::BAD_REQUEST,
             ApiError::Validation { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            ApiError::NoCollection(_) | ApiError::NoPoint(_) | ApiError::NoRoute { .. } => StatusCode::NOT_FOUND,
+            ApiError::NoCollection(_) | ApiError::NoSnapshot(_) | ApiError::NoPoint(_) | ApiError::NoRoute { .. } => {
+                StatusCode::NOT_FOUND
+            }
             ApiError::Exists(_) => StatusCode::CONFLICT,
             ApiError::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -196,7 +205,51 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Create { source: CreateError::Params(error), .. } => error.into(),
+            StoreError::Io { ref source, .. } if is_full(source) => ApiError::Full(error.to_string()),
             other => ApiError::Internal(other.to_string()),
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl From<CheckpointError> for ApiError {
+    fn from(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::Io { ref source, .. } if is_full(source) => ApiError::Full(error.to_string()),
+            CheckpointError::ReadOnly { .. } => ApiError::ReadOnly(error.to_string()),
+            other => ApiError::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotError> for ApiError {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::NoCollection(name) => ApiError::NoCollection(name),
+            SnapshotError::NoSnapshot(name) => ApiError::NoSnapshot(name),
+            SnapshotError::Damaged(why) => ApiError::Damaged(why),
+            SnapshotError::Seal(error) => error.into(),
+            SnapshotError::Store(error) => error.into(),
+            SnapshotError::NoFolder => ApiError::WrongInput(error.to_string()),
+        }
+    }
+}
+
+impl From<RestoreError> for ApiError {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Snapshot(error) => error.into(),
+            RestoreError::Store(error) => error.into(),
+            RestoreError::Exists(name) => ApiError::Exists(name.to_string()),
+            RestoreError::Archive(ArchiveError::Write { ref source, .. }) => match is_full(source) {
+                true => ApiError::Full(error.to_string()),
+                false => ApiError::Internal(error.to_string()),
+            },
+            RestoreError::Decided { .. } => ApiError::Internal(error.to_string()),
+            wrong => ApiError::WrongInput(wrong.to_string()),
         }
     }
 }

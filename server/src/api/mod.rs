@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::Method;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 use vicino_index::collection::{Change, Collection};
 
@@ -25,6 +25,7 @@ mod points;
 mod query;
 mod select;
 mod service;
+mod snapshots;
 
 pub use body::MAX_BODY_BYTES;
 pub(crate) use collections::schema;
@@ -58,6 +59,16 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .route("/collections/{name}/points/search", post(query::search))
         .route("/v1/collections/{name}/explain", post(query::explain))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    // These take as long as there are data, unless the caller says how long.
+    let snapshots = Router::new()
+        .route("/collections/{name}/snapshots", get(snapshots::list).post(snapshots::create))
+        .route("/collections/{name}/snapshots/{archive}", get(snapshots::download).delete(snapshots::remove))
+        .route("/collections/{name}/snapshots/recover", put(snapshots::recover))
+        .layer(from_fn_with_state(Duration::MAX, envelope::call));
+    let upload = Router::new()
+        .route("/collections/{name}/snapshots/upload", post(snapshots::upload))
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(envelope::upload));
     Router::new()
         .route("/", get(service::version))
         .route("/healthz", get(service::healthy))
@@ -65,8 +76,9 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .route("/readyz", get(service::ready))
         .merge(collections)
         .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
         .layer(from_fn_with_state(timeout, envelope::call))
+        .merge(snapshots.merge(upload))
+        .method_not_allowed_fallback(no_route)
         .with_state(store)
 }
 

@@ -59,7 +59,7 @@ pub(super) struct Page {
 /// A collection that may not exist yet.
 pub(super) enum Place {
     Server(Remote),
-    Folder { store: Store, folder: PathBuf, name: CollectionName },
+    Folder { store: Box<Store>, folder: PathBuf, name: CollectionName },
 }
 
 impl fmt::Display for Place {
@@ -80,7 +80,7 @@ impl Place {
         }
         let store = Store::open(data, Options::default())?;
         let folder = data.canonicalize().with_context(|| data.display().to_string())?;
-        Ok(Place::Folder { store, folder, name: CollectionName::new(&args.collection)? })
+        Ok(Place::Folder { store: Box::new(store), folder, name: CollectionName::new(&args.collection)? })
     }
 
     fn folder_collection(store: &Store, name: &CollectionName) -> anyhow::Result<Shared> {

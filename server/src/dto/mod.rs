@@ -9,6 +9,7 @@ mod index;
 mod params;
 mod point;
 mod query;
+mod snapshot;
 mod unserved;
 mod vector;
 
@@ -25,6 +26,7 @@ pub use point::{
     UpdateResult, UpdateStatus, UpdateVectors, Upsert, VectorsOut, WithPayload, WithVector,
 };
 pub use query::{Explained, QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
+pub use snapshot::{RecoverSnapshot, SnapshotDescription, SnapshotPriority, UploadParams};
 pub use unserved::Unserved;
 pub use vector::{Document, NamedVector, QueryIn, SearchVector, VectorIn, VectorsIn};
 

@@ -4,6 +4,8 @@
 //! DIR/lock                   held while a server uses the folder
 //! DIR/collections/NAME/      one collection (percent-encoded name): its log and segments, see `SharedCollection`
 //! DIR/pending/NAME/          half made or half removed; cleared at start
+//! DIR/restored/NAME/         takes the place of a collection, see `restore`; if it is here at start, then
+//! DIR/snapshots/NAME/        archives of a collection, see `snapshots`
 //! ```
 //! Every change is in a collection's log before it is answered. [`Store::checkpoint`] at the end only makes the next start quicker.
 
@@ -18,9 +20,16 @@ use vicino_index::collection::{
 };
 use vicino_index::vfs::{Lock, LockError, RealFs, Vfs};
 
+mod archive;
 mod name;
+mod restore;
+mod snapshots;
+mod time;
 
+pub use archive::ArchiveError;
 pub use name::{CollectionName, NameError};
+pub use restore::{MAX_SNAPSHOT_BYTES, Restore, RestoreError};
+pub use snapshots::{Archived, SnapshotError};
 
 /// A collection that many threads read and change.
 pub type Shared = Arc<SharedCollection>;
@@ -223,6 +232,8 @@ struct Folder {
     vfs: Arc<dyn Vfs>,
     collections: PathBuf,
     pending: PathBuf,
+    restored: PathBuf,
+    snapshots: PathBuf,
     options: Options,
     _lock: Box<dyn Lock>,
 }
@@ -241,20 +252,33 @@ impl Folder {
             LockError::Io(source) => StoreError::Io { path: lock_path, source },
             _ => StoreError::Locked { path: dir.into() },
         })?;
-        let folder =
-            Folder { vfs, collections: dir.join("collections"), pending: dir.join("pending"), options, _lock: lock };
-        let Folder { vfs, collections, pending, .. } = &folder;
-        match vfs.remove_dir(pending) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(pending)(error)),
-            _ => {}
-        }
-        for path in [collections, pending] {
+        let folder = Folder {
+            vfs,
+            collections: dir.join("collections"),
+            pending: dir.join("pending"),
+            restored: dir.join("restored"),
+            snapshots: dir.join("snapshots"),
+            options,
+            _lock: lock,
+        };
+        let Folder { vfs, collections, pending, restored, .. } = &folder;
+        folder.clear(pending)?;
+        for path in [collections, pending, restored] {
             vfs.create_dir(path).map_err(at(path))?;
         }
         vfs.sync_dir(dir).map_err(at(dir))?;
         let parent = dir.parent().unwrap_or(Path::new(""));
         vfs.sync_dir(parent).map_err(at(parent))?;
+        folder.finish_restores()?;
         Ok(folder)
+    }
+
+    /// Removes folder `path`, if there is one.
+    fn clear(&self, path: &Path) -> Result<(), StoreError> {
+        match self.vfs.remove_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+            _ => Ok(()),
+        }
     }
 
     fn names(&self) -> Result<Vec<CollectionName>, StoreError> {
@@ -274,25 +298,32 @@ impl Folder {
     /// A new collection is made in `pending` and moves as a whole, so that a folder among the collections is always complete.
     fn create(&self, name: &CollectionName, schema: Schema) -> Result<SharedCollection, StoreError> {
         let (home, pending) = (self.home(name), self.pending.join(name.folder()));
-        match self.vfs.remove_dir(&pending) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&pending)(error)),
-            _ => {}
-        }
+        self.clear(&pending)?;
         SharedCollection::create(Arc::clone(&self.vfs), &pending, schema, self.options)
             .map_err(|source| StoreError::Create { name: name.clone(), source })?;
         self.shift(&pending, &home)?;
         self.open_collection(name)
     }
 
-    /// A removed collection is gone at once: its folder leaves the collections before its files are deleted.
+    /// A removed collection is gone at once: its folder leaves the collections before its files are deleted. So does one that was to
+    /// take its place.
     fn remove(&self, name: &CollectionName) -> Result<(), StoreError> {
-        let (home, pending) = (self.home(name), self.pending.join(name.folder()));
-        self.shift(&home, &pending)?;
-        self.vfs.remove_dir(&pending).map_err(at(&pending))
+        let pending = self.pending.join(name.folder());
+        for from in [self.restored.join(name.folder()), self.home(name)] {
+            self.clear(&pending)?;
+            match self.shift(&from, &pending) {
+                Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                shifted => shifted?,
+            }
+        }
+        self.clear(&pending)
     }
 
+    /// Moves a folder; it stays moved once this returns.
     fn shift(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
         self.vfs.rename(from, to).map_err(at(from))?;
-        self.vfs.sync_dir(&self.collections).map_err(at(&self.collections))
+        // What is in `pending` is nobody's: its names may be lost.
+        let parents = [from, to].into_iter().filter_map(Path::parent).filter(|dir| *dir != self.pending);
+        parents.into_iter().try_for_each(|dir| self.vfs.sync_dir(dir).map_err(at(dir)))
     }
 }

@@ -20,8 +20,13 @@ pub(crate) struct Client {
 impl Client {
     /// An empty one.
     pub(crate) fn new() -> Self {
+        Self::over(Arc::new(Store::in_memory()))
+    }
+
+    /// One over `store`.
+    pub(crate) fn over(store: Arc<Store>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Client { router: router(Arc::new(Store::in_memory()), DEFAULT_TIMEOUT), runtime }
+        Client { router: router(store, DEFAULT_TIMEOUT), runtime }
     }
 
     /// With a collection `c` of `size` dimensions.
@@ -39,13 +44,25 @@ impl Client {
         content_type: &str,
         body: impl Into<Body>,
     ) -> (StatusCode, String) {
+        let (status, body) = self.bytes(method, path, content_type, body);
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    /// As [`raw`](Client::raw), where the answer may be no text.
+    pub(crate) fn bytes(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Body>,
+    ) -> (StatusCode, Vec<u8>) {
         let request =
             Request::builder().method(method).uri(path).header("content-type", content_type).body(body.into());
         self.runtime.block_on(async {
             let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
             let status = response.status();
             let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-            (status, String::from_utf8(body.to_vec()).unwrap())
+            (status, body.to_vec())
         })
     }
 

@@ -11,5 +11,6 @@ mod process;
 mod program;
 mod python;
 mod refusals;
+mod snapshots;
 mod store;
 mod wire;

@@ -1,8 +1,9 @@
 //! A collection compared with a map and brute force under random updates; and one in a folder under every fault there is.
 //!
 //! workload: changes, and what a collection holds after each · crash: loss of power at every call · damage: every byte · failures: every
-//! call fails · model: long runs with restarts · named: vectors that come, go and come back · concurrent: readers beside merges · churn: points replaced again and again ·
-//! snapshots: files of one moment, and those of other versions · mutants: each safeguard off, and the tests above fail
+//! call fails · model: long runs with restarts · named: vectors that come, go and come back · concurrent: readers beside merges ·
+//! churn: points replaced again and again · snapshots: files of one moment, and those of other versions ·
+//! golden: folders of earlier builds · mutants: each safeguard off, and the tests above fail
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ mod concurrent;
 mod crash;
 mod damage;
 mod failures;
+mod golden;
 mod model;
 mod mutants;
 mod named;
