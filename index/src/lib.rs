@@ -8,7 +8,7 @@
 //! distance/{simd, fastscan/}                   what walks over codes need, one value per instruction set
 //! faults  storage/mmap  vfs/{real, sim}        safeguards by name; a mapped file; all file access
 //! bytes                                        flat arrays: grown in memory, or a mapped file's
-//! spec pool visited mask query                 a vector checked; a beam; a visited set; a set of rows; an answer
+//! spec named pool visited mask query           a vector checked; vectors by name; a beam; a visited set; a set of rows; an answer
 //! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
 //! planner/cost                                 how a filtered search goes about it
 //! graph/{level, links, select, search, build, repair, refine, check}
@@ -20,7 +20,7 @@
 //! coded                                        codes compared one by one: what they can find
 //! choose                                       which of these layouts, and why
 //! filter/{path, time, geo, text, index/}        which points match, by id and payload; indexes over payloads
-//! segment/{tombstones, table, index, merge}    points that no longer change, in memory or in mapped files
+//! segment/{tombstones, table, index, column, builder, merge}    points that no longer change, in memory or in mapped files
 //! wal/{frame, reader, writer}                  what was acknowledged, in order, until segments hold it
 //! collection/{record, change, manifest, folder, journal, plan, upkeep, shared, …}   points that change, made to last
 //! ```
@@ -51,6 +51,7 @@ mod flat;
 mod graph;
 mod hnsw;
 mod mask;
+mod named;
 mod neighbors;
 mod pool;
 mod qgraph;

@@ -29,6 +29,12 @@ pub enum SearchError {
     /// No neighbour was asked for.
     #[error("k is 0: expected at least 1")]
     ZeroK,
+    /// A collection has no vector of this name.
+    #[error("the collection has no vector {}", crate::named::quoted(name))]
+    UnknownVector {
+        /// The name; "" for one without.
+        name: String,
+    },
     /// A radius that is no number.
     #[error("radius is {found}: expected a number")]
     Radius {

@@ -37,8 +37,24 @@ def same_points(ours, theirs, what, scored=False):
     for a, b in zip(ours, theirs):
         assert a.id == b.id, f"{what}: {a} is not {b}"
         assert (a.payload or {}) == (b.payload or {}), f"{what}: {a} is not {b}"
-        assert (a.vector is None) == (b.vector is None), f"{what}: {a} is not {b}"
-        assert all(near(x, y, 1e-3) for x, y in zip(a.vector or [], b.vector or [])), f"{what}: {a} is not {b}"
+        same_vectors(a.vector, b.vector, f"{what}: {a} is not {b}")
+
+
+def same_vectors(ours, theirs, what):
+    """None, a vector, or vectors by name."""
+    if isinstance(theirs, dict):
+        assert isinstance(ours, dict) and ours.keys() == theirs.keys(), what
+        assert all(len(ours[name]) == len(theirs[name]) for name in ours), what
+        assert all(near(x, y, 1e-3) for name in ours for x, y in zip(ours[name], theirs[name])), what
+        return
+    assert (ours is None) == (theirs is None) and len(ours or []) == len(theirs or []), what
+    assert all(near(x, y, 1e-3) for x, y in zip(ours or [], theirs or [])), what
+
+
+def clear_places(points):
+    """Places in an answer where no neighbour in the order, which may lie beyond either end, is as near."""
+    scores = [point.score for point in points]
+    return [i for i in range(1, len(scores) - 1) if min(abs(scores[i] - scores[j]) for j in (i - 1, i + 1)) > 1e-3]
 
 
 def run(server, distance, chance):
@@ -100,9 +116,7 @@ def run(server, distance, chance):
                 answers = [client.query_points(name, query, **settings).points for client in both]
                 what = f"{distance} query {query} {settings}"
                 same_points(*answers, what, scored=True)
-                # Points must be the same where no neighbour in the order, which may lie beyond either end, is as near.
-                scores = [point.score for point in answers[1]]
-                clear = [i for i in range(1, len(scores) - 1) if min(abs(scores[i] - scores[j]) for j in (i - 1, i + 1)) > 1e-3]
+                clear = clear_places(answers[1])
                 same_points(*([answer[i] for i in clear] for answer in answers), what)
         requests = [models.QueryRequest(query=vector(), limit=3, with_payload=True) for _ in range(3)]
         for ours, theirs in zip(*(client.query_batch_points(name, requests) for client in both)):
@@ -152,6 +166,94 @@ def snapshots(server, url):
         assert server.delete_collection(collection)
 
 
+def run_named(server, chance):
+    """Vectors by name: any of them stored, updated, deleted, searched; names that come and go."""
+    name = "py-named"
+    memory = QdrantClient(":memory:")
+    both = (server, memory)
+    sizes = {"text": 6, "image": 3, "tag": 4}
+    distances = {"text": models.Distance.COSINE, "image": models.Distance.EUCLID, "tag": models.Distance.DOT}
+    config = {key: models.VectorParams(size=sizes[key], distance=distances[key]) for key in ("text", "image")}
+    server.delete_collection(name)
+    for client in both:
+        assert client.create_collection(name, vectors_config=config)
+    assert server.get_collection(name).config.params.vectors == config
+    names = ["text", "image"]
+
+    def vector(key):
+        return [chance.uniform(-1, 1) for _ in range(sizes[key])]
+
+    def some_vectors():
+        return {key: vector(key) for key in names if chance.random() < 0.6}
+
+    def some_ids(most):
+        """Those of some ids that are there."""
+        ids = [point_id(chance.randrange(200)) for _ in range(most)]
+        return list(dict.fromkeys(point.id for point in memory.retrieve(name, ids)))
+
+    for turn in range(24):
+        points = [
+            models.PointStruct(id=point_id(chance.randrange(200)), vector=some_vectors(), payload=chance.choice(PAYLOADS)) for _ in range(15)
+        ]
+        for client in both:
+            client.upsert(name, points)
+        updates = [models.PointVectors(id=id, vector=some_vectors()) for id in some_ids(8)]
+        bare, key = some_ids(6), chance.choice(names)
+        of_two = models.Filter(must=[models.FieldCondition(key="n", match=models.MatchValue(value=2))])
+        for client in both:
+            if updates:
+                client.update_vectors(name, updates)
+            if bare:
+                client.delete_vectors(name, vectors=[key], points=bare)
+            client.delete_vectors(name, vectors=names, points=models.FilterSelector(filter=of_two))
+        if turn % 6 == 5:
+            # One that comes, and goes, and comes back empty.
+            for client in both:
+                if "tag" in names:
+                    client.delete_vector_name(name, "tag")
+                else:
+                    dense = models.DenseVectorConfig(size=sizes["tag"], distance=distances["tag"])
+                    client.create_vector_name(name, "tag", models.DenseVectorNameConfig(dense=dense))
+            names = [key for key in names if key != "tag"] if "tag" in names else [*names, "tag"]
+            assert list(server.get_collection(name).config.params.vectors) == sorted(names)
+        for wanted in (True, ["text"], ["image", "text"]):
+            pages = [client.scroll(name, limit=1000, with_vectors=wanted)[0] for client in both]
+            same_points(*pages, f"scroll {wanted}")
+        ids = some_ids(20)
+        if ids:
+            same_points(*(client.retrieve(name, ids, with_vectors=True) for client in both), "retrieve")
+        for using in names:
+            having = models.Filter(must=[models.HasVectorCondition(has_vector=using)])
+            counts = [client.count(name, having).count for client in both]
+            assert counts[0] == counts[1], (using, counts)
+            other = models.Filter(must_not=[models.HasVectorCondition(has_vector=chance.choice(names))])
+            for query_filter in (None, other, models.Filter(should=[having, of_two])):
+                settings = {"limit": chance.choice([3, 1000]), "with_vectors": True, "query_filter": query_filter}
+                asked = vector(using)
+                answers = [client.query_points(name, asked, using=using, **settings).points for client in both]
+                what = f"query {using} {settings}"
+                same_points(*answers, what, scored=True)
+                clear = clear_places(answers[1])
+                same_points(*([answer[i] for i in clear] for answer in answers), what)
+            stored = memory.scroll(name, limit=1, scroll_filter=having)[0]
+            if stored:
+                answers = [client.query_points(name, stored[0].id, using=using, limit=5).points for client in both]
+                same_points(*answers, f"query by id, {using}", scored=True)
+    assert server.count(name).count == memory.count(name).count
+    for call in (
+        lambda: server.query_points(name, [0.0] * 6, using="nowhere"),
+        lambda: server.update_vectors(name, [models.PointVectors(id=stored[0].id, vector={"text": [1.0]})]),
+        lambda: server.delete_vectors(name, vectors=["nowhere"], points=[stored[0].id]),
+    ):
+        try:
+            call()
+        except UnexpectedResponse as error:
+            assert error.status_code == 400, error
+        else:
+            raise AssertionError("expected status 400")
+    assert server.delete_collection(name)
+
+
 def refusals(server):
     name = "py-refusals"
     server.delete_collection(name)
@@ -186,6 +288,7 @@ def main():
         run(server, distance, random.Random(seed))
         assert server.delete_collection(f"py-{distance.value}")
     snapshots(server, url)
+    run_named(server, random.Random(seed))
     refusals(server)
     print("same answers")
 

@@ -80,7 +80,7 @@ fn copy(view: &Collection, fresh: &SharedCollection, batch: usize) -> Result<()>
     let mut points = view.scroll(PointId::FIRST);
     loop {
         let some = points.by_ref().take(batch);
-        let some = some.map(|point| Point { id: point.id(), vector: point.vector(), payload: Payload::new() });
+        let some = some.map(|point| Point { id: point.id(), vectors: point.vectors(), payload: Payload::new() });
         let some: Vec<Point> = some.collect();
         if some.is_empty() {
             return Ok(());
@@ -105,7 +105,8 @@ fn compare(
     let queries = data.info.queries;
     let search = Search { ef, ..Search::new(settings.k) };
     let recall = |collection: &Collection| -> Result<f64> {
-        let larger_is_nearer = collection.schema().vectors.metric().larger_is_nearer();
+        let metric = collection.schema().vectors.metric("").context("a vector without a name")?;
+        let larger_is_nearer = metric.larger_is_nearer();
         let mut right = 0;
         for number in 0..queries {
             let exact = collection.search(query(data, number), Search { exact: true, ..search })?;
@@ -167,7 +168,8 @@ pub fn resident(home: &Path, queries: &Path, k: usize, ef: usize) -> Result<u64>
     let view = collection.read();
     let bytes = std::fs::read(queries)?;
     let queries: Vec<f32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
-    for query in queries.chunks_exact(view.schema().vectors.dim()) {
+    let spec = view.schema().vectors.unnamed().context("a vector without a name")?;
+    for query in queries.chunks_exact(spec.dim()) {
         view.search(query, Search { ef, ..Search::new(k) })?;
     }
     kilobytes(&std::fs::read_to_string("/proc/self/status")?, "VmRSS").context("the system does not say")

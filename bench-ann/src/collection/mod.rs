@@ -84,7 +84,12 @@ fn fresh_folder(dir: &Path, name: &str) -> Result<PathBuf> {
 fn create(data: &Data, settings: &Settings, home: &Path) -> Result<SharedCollection> {
     let vectors = data.vectors();
     let vectors = VectorSpec::new(vectors.dim, vectors.metric, settings.element)?;
-    let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
+    let schema = Schema {
+        vectors: vectors.into(),
+        hnsw: HnswParams::default(),
+        full_scan_bytes: 10_240_000,
+        note: Payload::new(),
+    };
     Ok(SharedCollection::create(Arc::new(RealFs), home, schema, Options::default())?)
 }
 
@@ -92,7 +97,7 @@ fn create(data: &Data, settings: &Settings, home: &Path) -> Result<SharedCollect
 fn point(data: &Data, id: u64, row: usize) -> Point {
     let vectors = data.vectors();
     let vector = vectors.train[row * vectors.dim..][..vectors.dim].to_vec();
-    Point { id: PointId::Integer(id), vector, payload: Payload::new() }
+    Point { id: PointId::Integer(id), vectors: vector.into(), payload: Payload::new() }
 }
 
 /// Points `ids`, of the rows that `row` says.

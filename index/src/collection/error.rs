@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::manifest::FORMAT;
+use super::manifest::{FORMAT, OLDEST_FORMAT};
 use crate::params::ParamsError;
 use crate::storage::format::{OpenError, SaveError};
 use crate::wal::{LogError, WalError};
@@ -101,7 +101,7 @@ pub enum OpenCollectionError {
         source: serde_json::Error,
     },
     /// Written by another version.
-    #[error("{path}: format version {found}, this build reads {FORMAT}", path = path.display())]
+    #[error("{path}: format version {found}, this build reads {OLDEST_FORMAT}..={FORMAT}", path = path.display())]
     Version {
         /// Which file.
         path: PathBuf,

@@ -5,13 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use super::manifest::{DeadRows, Manifest, SegmentEntry};
+use super::manifest::{ColumnEntry, DeadRows, Manifest, SegmentEntry};
 use super::snapshot::{Snapshot, SnapshotContent, SnapshotFile};
 use super::{CheckpointError, OpenCollectionError, usage};
 use crate::faults::{self, Point};
-use crate::segment::{Index, Part, Segment, Table, Tombstones};
-use crate::spec::VectorSpec;
-use crate::storage::format::{self, IndexFile, OpenError, SaveError, Section};
+use crate::ids::PointId;
+use crate::named::{NamedVector, PointVectors, UNNAMED, VectorSet};
+use crate::segment::{Column, DamagedColumn, Part, Segment, Table, Tombstones};
+use crate::storage::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
 use crate::vfs::{Lock, Vfs};
 use crate::wal;
 
@@ -21,8 +22,11 @@ pub(super) fn points_name(number: u64) -> String {
     format!("{PREFIX}{number}.points")
 }
 
-pub(super) fn vectors_name(number: u64) -> String {
-    format!("{PREFIX}{number}.vectors")
+pub(super) fn vectors_name(number: u64, column: ColumnEntry) -> String {
+    match column.named {
+        true => format!("{PREFIX}{number}.vectors-{}", column.vector),
+        false => format!("{PREFIX}{number}.vectors"),
+    }
 }
 
 pub(super) fn dead_name(number: u64, generation: u64) -> String {
@@ -32,16 +36,18 @@ pub(super) fn dead_name(number: u64, generation: u64) -> String {
 /// The number of the segment that a file of this name belongs to, if it is one's.
 fn segment_of(name: &str) -> Option<u64> {
     let (number, kind) = name.strip_prefix(PREFIX)?.split_once('.')?;
-    let known = kind == "points" || kind == "vectors" || kind.strip_prefix("dead-")?.parse::<u64>().is_ok();
+    let numbered = |prefix| kind.strip_prefix(prefix).is_some_and(|rest| rest.parse::<u64>().is_ok());
+    let known = kind == "points" || kind == "vectors" || numbered("vectors-") || numbered("dead-");
     number.parse().ok().filter(|_| known)
 }
 
 /// The files of the segments that `manifest` names, and their bytes.
 pub(super) fn segment_files(manifest: &Manifest) -> Vec<(String, u64)> {
-    let of = |SegmentEntry { number, points, vectors, dead, .. }: &SegmentEntry| {
+    let of = |entry: &SegmentEntry| {
+        let SegmentEntry { number, points, dead, .. } = entry;
         let dead = dead.as_ref().map(|dead| (dead_name(*number, dead.generation), dead.file.bytes));
-        let named = [(points_name(*number), points.bytes), (vectors_name(*number), vectors.bytes)];
-        named.into_iter().chain(dead)
+        let vectors = entry.columns().map(|column| (vectors_name(*number, column), column.file.bytes));
+        std::iter::once((points_name(*number), points.bytes)).chain(vectors).chain(dead).collect::<Vec<_>>()
     };
     manifest.segments.iter().flat_map(of).collect()
 }
@@ -90,8 +96,10 @@ impl Folder {
     /// Removes what was written of segment `number`, unless a manifest on disk may name it; on a full disk it is in the way.
     pub(super) fn give_up(&mut self, number: u64) {
         if self.unnamed.remove(&number) {
-            let _ = self.vfs.remove(&self.dir.join(points_name(number)));
-            let _ = self.vfs.remove(&self.dir.join(vectors_name(number)));
+            let names = self.vfs.list(&self.dir).unwrap_or_default();
+            for name in names.iter().filter(|name| segment_of(name) == Some(number)) {
+                let _ = self.vfs.remove(&self.dir.join(name));
+            }
         }
     }
 
@@ -192,16 +200,22 @@ impl Place {
     pub(super) fn write(
         &self,
         table: &Table,
-        index: &Index,
-        spec: VectorSpec,
+        columns: &[Column],
+        vectors: &VectorSet,
     ) -> Result<(SegmentEntry, Part), CheckpointError> {
-        let (number, rows, kind) = (self.number, table.len(), index.kind());
-        let vectors = index.save(&*self.vfs, &self.dir.join(vectors_name(number)))?;
-        faults::reach(Point::VectorsWritten);
+        let (number, rows, named) = (self.number, table.len(), vectors.is_named());
+        let mut entries = Vec::with_capacity(columns.len());
+        for column in columns {
+            let (vector, kind, rows) = (column.number, column.kind(), column.len(rows));
+            let entry = ColumnEntry { vector, named, rows, kind, file: FileId { bytes: 0, checksum: 0 } };
+            let file = column.save(&*self.vfs, &self.dir.join(vectors_name(number, entry)))?;
+            entries.push(ColumnEntry { file, ..entry });
+            faults::reach(Point::VectorsWritten);
+        }
         let points = table.save(&*self.vfs, &self.dir.join(points_name(number)))?;
         faults::reach(Point::PointsWritten);
-        let entry = SegmentEntry { number, rows, kind, points, vectors, dead: None };
-        let part = open_part(&*self.vfs, &self.dir, &entry, spec)?;
+        let entry = SegmentEntry::new(number, rows, points, &entries);
+        let part = open_part(&*self.vfs, &self.dir, &entry, vectors)?;
         Ok((entry, part))
     }
 }
@@ -211,22 +225,32 @@ pub(super) fn open_parts(
     vfs: &dyn Vfs,
     dir: &Path,
     manifest: &Manifest,
-    spec: VectorSpec,
+    vectors: &VectorSet,
 ) -> Result<Vec<Part>, OpenCollectionError> {
-    manifest.segments.iter().map(|entry| Ok(open_part(vfs, dir, entry, spec)?)).collect()
+    manifest.segments.iter().map(|entry| Ok(open_part(vfs, dir, entry, vectors)?)).collect()
 }
 
-fn open_part(vfs: &dyn Vfs, dir: &Path, entry: &SegmentEntry, spec: VectorSpec) -> Result<Part, OpenError> {
-    let SegmentEntry { number, rows, kind, points, vectors, dead } = entry;
+fn open_part(vfs: &dyn Vfs, dir: &Path, entry: &SegmentEntry, vectors: &VectorSet) -> Result<Part, OpenError> {
+    let SegmentEntry { number, rows, points, dead, .. } = entry;
     let file = IndexFile::open_as(vfs, &dir.join(points_name(*number)), *points)?;
     let table = Table::from_file(&file, *rows)?;
-    let file = IndexFile::open_as(vfs, &dir.join(vectors_name(*number)), *vectors)?;
-    let index = Index::from_file(&file, *kind, spec, *rows)?;
+    let mut columns = Vec::new();
+    for (column, vector) in of_set(entry, vectors) {
+        let file = IndexFile::open_as(vfs, &dir.join(vectors_name(*number, column)), column.file)?;
+        let lengths = (column.rows, *rows);
+        columns.push(Column::from_file(&file, column.vector, column.kind, vector.spec(), lengths, column.named)?);
+    }
     let dead = match dead {
         Some(dead) => open_dead(vfs, dir, *number, *rows, dead)?,
         None => Tombstones::none(*rows),
     };
-    Ok(Part { segment: Arc::new(Segment::new(*number, table, index)), dead })
+    Ok(Part { segment: Arc::new(Segment::new(*number, table, columns)), dead })
+}
+
+/// The files of vectors that `entry` names, each with what `vectors` says of it.
+fn of_set<'a>(entry: &'a SegmentEntry, vectors: &'a VectorSet) -> impl Iterator<Item = (ColumnEntry, &'a NamedVector)> {
+    let of = |number| vectors.iter().find(move |vector| vector.number() == number);
+    entry.columns().filter_map(move |column| Some((column, of(column.vector)?)))
 }
 
 fn open_dead(vfs: &dyn Vfs, dir: &Path, number: u64, rows: usize, dead: &DeadRows) -> Result<Tombstones, OpenError> {
@@ -242,12 +266,13 @@ pub(super) struct Intact {
     pub(super) point: super::Point,
 }
 
-/// The points of segment `entry` whose checksums hold, whatever else is damaged; what does not is told to `lost`.
+/// The points of segment `entry` whose checksums hold, whatever else is damaged, with those of their named vectors whose checksums hold; what
+/// does not is told to `lost`.
 pub(super) fn salvage_part(
     vfs: &dyn Vfs,
     dir: &Path,
     entry: &SegmentEntry,
-    spec: VectorSpec,
+    vectors: &VectorSet,
     lost: &mut Vec<String>,
 ) -> Vec<Intact> {
     let number = entry.number;
@@ -259,33 +284,70 @@ pub(super) fn salvage_part(
         }),
     };
     let expected = dead.live();
-    let tables = IndexFile::open_damaged(vfs, &dir.join(points_name(number))).and_then(|file| Table::damaged(&file));
-    let vectors = IndexFile::open_damaged(vfs, &dir.join(vectors_name(number)))
-        .and_then(|file| Index::damaged(&file, entry.kind, spec));
-    let (table, (index, rows)) = match (tables, vectors) {
-        (Ok(table), Ok(index)) => (table, index),
-        (table, index) => {
-            lost.extend(table.err().map(|error| error.to_string()));
-            lost.extend(index.err().map(|error| error.to_string()));
-            lost.push(format!("all {expected} points of segment {number}"));
-            return Vec::new();
+    let table = IndexFile::open_damaged(vfs, &dir.join(points_name(number))).and_then(|file| Table::damaged(&file));
+    let mut columns: Vec<Salvage<'_>> = Vec::new();
+    let mut errors: Vec<OpenError> = Vec::new();
+    for (column, vector) in of_set(entry, vectors) {
+        let file = IndexFile::open_damaged(vfs, &dir.join(vectors_name(number, column)));
+        let lengths = (column.rows, entry.rows);
+        let opened =
+            file.and_then(|file| DamagedColumn::open(&file, column.kind, vector.spec(), lengths, column.named));
+        match opened {
+            Ok(opened) => columns.push(Salvage { vector, column: opened, expected: column.rows, intact: 0 }),
+            Err(error) if column.named => lost.push(format!("{error}: vector `{}` of its points", vector.name())),
+            Err(error) => errors.push(error),
         }
+    }
+    let table = table.map_err(|error| errors.insert(0, error));
+    let Some(table) = table.ok().filter(|_| errors.is_empty()) else {
+        lost.extend(errors.iter().map(ToString::to_string));
+        lost.push(format!("all {expected} points of segment {number}"));
+        return Vec::new();
     };
-    let mut vector = Vec::new();
     let mut intact = Vec::new();
     for (row, id, version, checksum, payload) in table {
-        if row as usize >= rows.min(entry.rows) || dead.contains(row) {
+        if row as usize >= entry.rows || dead.contains(row) {
+            // What is dead is not missed.
+            columns.iter_mut().for_each(|salvage| drop(salvage.vector(row, id, version)));
             continue;
         }
-        index.vector(row, &mut vector);
+        let vectors = columns.iter_mut().filter_map(|salvage| salvage.vector(row, id, version));
+        let vectors: PointVectors = vectors.collect();
         let Ok(parsed) = serde_json::from_slice(&payload) else { continue };
-        if crate::segment::checksum(id, version, &vector, &payload) == checksum {
-            let point = super::Point { id, vector: vector.clone(), payload: parsed };
-            intact.push(Intact { version, point });
+        let unnamed = vectors.get(UNNAMED).unwrap_or_default();
+        if crate::segment::checksum(id, version, unnamed, &payload) == checksum {
+            intact.push(Intact { version, point: super::Point { id, vectors, payload: parsed } });
         }
     }
     if intact.len() != expected {
         lost.push(format!("{} of {expected} points of segment {number}", expected - intact.len().min(expected)));
     }
+    for Salvage { vector, expected, intact, .. } in columns.iter().filter(|salvage| salvage.intact < salvage.expected) {
+        if vector.name() != UNNAMED {
+            lost.push(format!("{} of {expected} vectors `{}` of segment {number}", expected - intact, vector.name()));
+        }
+    }
     intact
+}
+
+/// Vectors of one name in a segment that may be damaged.
+struct Salvage<'a> {
+    vector: &'a NamedVector,
+    column: DamagedColumn,
+    expected: usize,
+    intact: usize,
+}
+
+impl Salvage<'_> {
+    /// The vector of point `id` in `row`, if it has one that is as it was stored; one without a name is proven with its point.
+    fn vector(&mut self, row: u32, id: PointId, version: u64) -> Option<(String, Vec<f32>)> {
+        let mut vector = Vec::new();
+        let checksum = self.column.vector(row, &mut vector)?;
+        let number = self.vector.number();
+        if checksum.is_some_and(|sum| sum != crate::segment::vector_checksum(id, version, number, &vector)) {
+            return None;
+        }
+        self.intact += 1;
+        Some((self.vector.name().into(), vector))
+    }
 }

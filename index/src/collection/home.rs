@@ -5,6 +5,7 @@
 //! manifest.json      what the folder holds: replaced by rename
 //! segment-N.points   ids, versions and payloads of segment N
 //! segment-N.vectors  its vectors, and its graph if it has one
+//! segment-N.vectors-V  instead, where vectors have names: those of number V, with their rows, and their graph; absent if it has none
 //! segment-N.dead-G   which of its rows were dead at generation G of the manifest; absent if none was
 //! wal-N.log          changes since
 //! reserve            given up when the disk is full, so that deletes can be logged
@@ -180,6 +181,7 @@ pub(super) fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Box<dyn Lock>>, O
 /// A folder as it was read, with nothing changed in it.
 pub(super) struct Read {
     pub(super) manifest: Manifest,
+    pub(super) schema: Arc<Schema>,
     /// The segments that the manifest names, as of its operation.
     pub(super) parts: Vec<Part>,
     /// The same with all that the log adds.
@@ -192,8 +194,8 @@ pub(super) struct Read {
 pub(super) fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Read, OpenCollectionError> {
     let manifest = Manifest::read(vfs, dir)?;
     let schema = Arc::new(manifest.schema(dir)?);
-    let parts = folder::open_parts(vfs, dir, &manifest, schema.vectors)?;
-    let mut collection = Collection::of_parts(schema, parts.clone(), manifest.operation);
+    let parts = folder::open_parts(vfs, dir, &manifest, &schema.vectors)?;
+    let mut collection = Collection::of_parts(Arc::clone(&schema), parts.clone(), manifest.operation);
     collection.fields = Arc::new(manifest.fields.clone());
     manifest.check_points(dir, &collection)?;
     let mut recovery = Recovery::default();
@@ -206,7 +208,7 @@ pub(super) fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Read, OpenCollectionErro
     if let Some(Torn::Group { bytes, .. }) = end.torn {
         recovery.torn_bytes = bytes;
     }
-    Ok(Read { manifest, parts, collection, end, recovery })
+    Ok(Read { manifest, schema, parts, collection, end, recovery })
 }
 
 /// Applies one group of the log.

@@ -6,7 +6,8 @@ use super::home::{self, Recovery};
 use super::manifest::Manifest;
 use super::{Collection, IndexKind, OpenCollectionError, Schema, usage};
 use crate::graph::check::{GraphFault, GraphReport};
-use crate::segment::Part;
+use crate::named::VectorSet;
+use crate::segment::{Column, Part};
 use crate::vfs::Vfs;
 
 /// One segment of a collection.
@@ -18,8 +19,12 @@ pub struct SegmentInfo {
     pub rows: usize,
     /// Rows of points that were replaced or removed since it was written.
     pub dead: usize,
-    /// How it is searched.
+    /// How it is searched; with several vectors, how those are that have no graph, if any has none.
     pub kind: IndexKind,
+    /// Vectors of live points, of all names.
+    pub vectors: usize,
+    /// Those of them that a graph finds.
+    pub indexed: usize,
     /// Bytes of ids, payloads, vectors, codes and links.
     pub bytes: usize,
 }
@@ -30,13 +35,22 @@ impl SegmentInfo {
         self.rows - self.dead
     }
 
-    pub(super) fn of(Part { segment, dead }: &Part) -> Self {
+    pub(super) fn of(Part { segment, dead }: &Part, vectors: &VectorSet) -> Self {
+        let columns = || segment.columns().filter(|column| vectors.has_number(column.number));
+        let all = columns().map(|column| (column.kind(), column.live(dead)));
+        let (vectors, indexed) = all.fold((0, 0), |(all, indexed), (kind, live)| {
+            (all + live, indexed + if kind.is_graph() { live } else { 0 })
+        });
+        let kinds = || columns().map(Column::kind);
+        let kind = if kinds().all(IndexKind::is_graph) { kinds().next() } else { None };
         SegmentInfo {
+            vectors,
+            indexed,
             number: segment.number,
             rows: segment.table.len(),
             dead: dead.len(),
-            kind: segment.index.kind(),
-            bytes: segment.table.bytes() + segment.index.bytes(),
+            kind: kind.unwrap_or(IndexKind::Flat),
+            bytes: segment.bytes(),
         }
     }
 }

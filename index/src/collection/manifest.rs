@@ -4,6 +4,7 @@
 //! replaced whole, by a rename, and only once all it names is on disk; what no manifest names is left over and is removed. Generation 0
 //! names no segment.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,16 @@ use super::lines::{LineReader, LineWriter};
 use super::{Collection, IndexKind, OpenCollectionError, Payload, Schema};
 use crate::faults::{self, Point, Safeguard};
 use crate::filter::IndexedField;
+use crate::named::{NamedVector, StoredVector, VectorSet, stored_spec};
 use crate::params::HnswParams;
-use crate::spec::VectorSpec;
 use crate::storage::format::FileId;
 use crate::vfs::Vfs;
 use crate::wal::{LogId, Position};
 
-/// The format that is written, and the only one read.
-pub(super) const FORMAT: u32 = 4;
+/// The format that is written.
+pub(super) const FORMAT: u32 = 5;
+/// The oldest format that is read. Format 4 is 5 without named vectors, in the manifest and in records of the log.
+pub(super) const OLDEST_FORMAT: u32 = 4;
 const NAME: &str = "manifest.json";
 const UNFINISHED: &str = "manifest.json.unfinished";
 
@@ -75,11 +78,84 @@ pub(super) struct SegmentEntry {
     pub(super) number: u64,
     /// Its rows, dead ones included.
     pub(super) rows: usize,
-    pub(super) kind: IndexKind,
+    /// Of the vector that has no name, of which each row has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<IndexKind>,
     pub(super) points: FileId,
-    pub(super) vectors: FileId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vectors: Option<FileId>,
+    /// Of named vectors, those that any row has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    named: Vec<NamedColumn>,
     /// None if no row is dead.
     pub(super) dead: Option<DeadRows>,
+}
+
+/// The vectors of one name in a segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedColumn {
+    /// The vector's number.
+    vector: u32,
+    /// How many rows have one.
+    rows: usize,
+    kind: IndexKind,
+    file: FileId,
+}
+
+/// A file of vectors, and what must be in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ColumnEntry {
+    /// The vector's number.
+    pub(super) vector: u32,
+    /// Whether it has a name.
+    pub(super) named: bool,
+    /// How many rows have one.
+    pub(super) rows: usize,
+    pub(super) kind: IndexKind,
+    pub(super) file: FileId,
+}
+
+impl SegmentEntry {
+    /// That of a segment without dead rows.
+    pub(super) fn new(number: u64, rows: usize, points: FileId, columns: &[ColumnEntry]) -> Self {
+        let unnamed = columns.iter().find(|column| !column.named);
+        let named = columns.iter().filter(|column| column.named);
+        let named = named.map(|&ColumnEntry { vector, rows, kind, file, .. }| NamedColumn { vector, rows, kind, file });
+        let (kind, vectors) = (unnamed.map(|column| column.kind), unnamed.map(|column| column.file));
+        SegmentEntry { number, rows, kind, points, vectors, named: named.collect(), dead: None }
+    }
+
+    /// Its files of vectors.
+    pub(super) fn columns(&self) -> impl Iterator<Item = ColumnEntry> {
+        let unnamed = self.kind.zip(self.vectors);
+        let unnamed = unnamed.map(|(kind, file)| ColumnEntry { vector: 0, named: false, rows: self.rows, kind, file });
+        let named = self.named.iter().map(|&NamedColumn { vector, rows, kind, file }| ColumnEntry {
+            vector,
+            named: true,
+            rows,
+            kind,
+            file,
+        });
+        unnamed.into_iter().chain(named)
+    }
+
+    /// Names no vectors but those of `vectors` any more.
+    pub(super) fn rid(&mut self, vectors: &VectorSet) {
+        self.named.retain(|column| vectors.has_number(column.vector));
+    }
+
+    /// Whether its vectors are of `vectors`, and all are there that each row must have.
+    fn is_of(&self, vectors: &VectorSet) -> bool {
+        let unnamed = !vectors.is_named();
+        let numbers: BTreeSet<u32> = self.named.iter().map(|column| column.vector).collect();
+        self.kind.is_some() == unnamed
+            && self.vectors.is_some() == unnamed
+            && (self.named.is_empty() || vectors.is_named())
+            && numbers.len() == self.named.len()
+            && numbers.into_iter().all(|number| vectors.has_number(number))
+            && self.named.iter().all(|column| (1..=self.rows).contains(&column.rows))
+    }
 }
 
 /// The bitmap of a segment's dead rows.
@@ -101,9 +177,16 @@ pub(super) struct Manifest {
     pub(super) id: Hex,
     /// The manifest's number.
     pub(super) generation: u64,
-    dim: usize,
-    metric: String,
-    element: String,
+    /// Of the vector that has no name, if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dim: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metric: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    element: Option<String>,
+    /// Named vectors, if they have names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vectors: Option<StoredSet>,
     hnsw: HnswParams,
     full_scan_bytes: usize,
     note: Payload,
@@ -121,6 +204,23 @@ pub(super) struct Manifest {
     pub(super) segments: Vec<SegmentEntry>,
 }
 
+/// Named vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredSet {
+    /// The number of the next one to be added.
+    next: u32,
+    /// In the order of names.
+    of: Vec<StoredVector>,
+}
+
+impl StoredSet {
+    fn new(vectors: &VectorSet) -> Option<Self> {
+        let of = vectors.iter().map(StoredVector::from).collect();
+        vectors.is_named().then(|| StoredSet { next: vectors.next(), of })
+    }
+}
+
 /// The version alone, of a manifest of any version.
 #[derive(Deserialize)]
 struct Version {
@@ -130,13 +230,15 @@ struct Version {
 impl Manifest {
     /// That of an empty collection, whose log `id` begins with file 0.
     pub(super) fn new(id: LogId, schema: &Schema) -> Self {
+        let unnamed = schema.vectors.unnamed();
         Manifest {
             vicino_collection: FORMAT,
             id: Hex(id.0),
             generation: 0,
-            dim: schema.vectors.dim(),
-            metric: schema.vectors.metric().name().into(),
-            element: schema.vectors.element().name().into(),
+            dim: unnamed.map(|spec| spec.dim()),
+            metric: unnamed.map(|spec| spec.metric().name().into()),
+            element: unnamed.map(|spec| spec.element().name().into()),
+            vectors: StoredSet::new(&schema.vectors),
             hnsw: schema.hnsw,
             full_scan_bytes: schema.full_scan_bytes,
             note: schema.note.clone(),
@@ -156,6 +258,7 @@ impl Manifest {
         self.sum = Hex(collection.sum());
         self.log = log;
         self.fields = collection.fields().to_vec();
+        self.vectors = StoredSet::new(&collection.schema.vectors);
     }
 
     /// Checks that `collection`, made of the segments, holds the points it should.
@@ -185,12 +288,24 @@ impl Manifest {
     /// What the collection was made with.
     pub(super) fn schema(&self, dir: &Path) -> Result<Schema, OpenCollectionError> {
         let invalid = |what: String| OpenCollectionError::Invalid { path: dir.join(NAME), what };
-        let metric = self.metric.parse().map_err(|error| invalid(format!("{error}")))?;
-        let element = self.element.parse().map_err(|error| invalid(format!("{error}")))?;
-        let vectors = VectorSpec::new(self.dim, metric, element).map_err(|error| invalid(error.to_string()))?;
+        let vectors = self.vector_set().map_err(invalid)?;
+        if let Some(entry) = self.segments.iter().find(|entry| !entry.is_of(&vectors)) {
+            return Err(invalid(format!("segment {} has other vectors than the collection", entry.number)));
+        }
         self.hnsw.validate().map_err(|error| invalid(error.to_string()))?;
         let (full_scan_bytes, note) = (self.full_scan_bytes, self.note.clone());
         Ok(Schema { vectors, hnsw: self.hnsw, full_scan_bytes, note })
+    }
+
+    fn vector_set(&self) -> Result<VectorSet, String> {
+        match (self.dim, &self.metric, &self.element, &self.vectors) {
+            (Some(dim), Some(metric), Some(element), None) => Ok(stored_spec(dim, metric, element)?.into()),
+            (None, None, None, Some(StoredSet { next, of })) => {
+                let of = of.iter().cloned().map(NamedVector::try_from).collect::<Result<_, _>>()?;
+                VectorSet::stored(of, *next)
+            }
+            _ => Err("expected either one vector without a name or named ones".into()),
+        }
     }
 
     /// Where the manifest in `dir` lies.
@@ -208,13 +323,13 @@ impl Manifest {
         let path = dir.join(NAME);
         let Version { vicino_collection: found } = LineReader::open(vfs, path.clone())?.next()?;
         let mut lines = LineReader::open(vfs, path.clone())?;
-        if found != FORMAT && faults::on(Safeguard::ManifestChecksum) {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&found) && faults::on(Safeguard::ManifestChecksum) {
             // A version that a flipped bit made is damage, and not another version.
             let _: serde_json::Value = lines.next()?;
             lines.finish(Safeguard::ManifestChecksum)?;
             return Err(OpenCollectionError::Version { path, found });
         }
-        let manifest = lines.next()?;
+        let manifest = Manifest { vicino_collection: FORMAT, ..lines.next()? };
         lines.finish(Safeguard::ManifestChecksum)?;
         Ok(manifest)
     }
@@ -249,7 +364,9 @@ impl Manifest {
                 let entry = self.segments.iter().find(|entry| entry.number == number);
                 !entry.is_some_and(|entry| {
                     let dead = entry.dead.as_ref().map(|dead| dead_name(number, dead.generation));
-                    name == points_name(number) || name == vectors_name(number) || Some(name) == dead.as_deref()
+                    name == points_name(number)
+                        || entry.columns().any(|column| name == vectors_name(number, column))
+                        || Some(name) == dead.as_deref()
                 })
             }
             None => name == UNFINISHED || crate::wal::log_number(name).is_some_and(|number| number < self.log.file),

@@ -1,6 +1,6 @@
 //! [`Collection`]: points with ids and payloads, as they are at one moment; [`SharedCollection`]: one that changes and is kept on disk.
 //!
-//! Points lie in segments, which do not change. New points grow in small ones in memory; many of these become a sealed one, a pair of
+//! A point has an id, a payload, and one vector or, in a collection of named ones, some of these ([`VectorSet`]). Points lie in segments, which do not change. New points grow in small ones in memory; many of these become a sealed one, a pair of
 //! files; sealed ones get a graph, and are merged with others of their size, while searches go on. An update never changes a row: the
 //! new point is a new row of the newest segment, and the old row is marked dead in a bitmap beside its segment, until a merge leaves it
 //! out. So a collection is a list of shared, immutable parts, a copy of it costs next to nothing, and whoever has one sees one moment.
@@ -15,11 +15,11 @@ use std::sync::Arc;
 use crate::filter::{Filter, IndexedField};
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::ids::PointId;
+use crate::named::UNNAMED;
 use crate::params::{BuildOptions, HnswParams, ParamsError, SearchParams};
-use crate::rows::VectorRef;
 use crate::segment::merge::merge;
-use crate::segment::{Index, Part, Segment};
-use crate::spec::{VectorError, VectorSpec};
+use crate::segment::{Column, Index, Part, Segment};
+use crate::vectors::dense::Vectors;
 
 mod apply;
 mod change;
@@ -43,6 +43,7 @@ mod upkeep;
 mod usage;
 mod worker;
 
+pub use crate::named::{NamedVector, PointVectors, PointVectorsError, VectorNameError, VectorSet};
 pub use crate::segment::{IndexKind, Payload, PointView};
 pub use change::{Change, PayloadEdit, WriteError};
 pub use error::{CheckpointError, CreateError, OpenCollectionError};
@@ -54,14 +55,14 @@ pub use shared::SharedCollection;
 pub use snapshot::{Snapshot, SnapshotContent, SnapshotFile, strangers};
 pub use usage::Usage;
 
-/// What a collection holds and how it is searched; fixed when it is made.
+/// What a collection holds and how it is searched; fixed when it is made, but for named vectors that come and go.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
-    /// What every vector must be.
-    pub vectors: VectorSpec,
+    /// Which vectors points may have, and what each must be.
+    pub vectors: VectorSet,
     /// How graphs are built. Where a graph is walked on codes, as it is for floats by L2 or cosine and for bytes by L2, only `seed` counts.
     pub hnsw: HnswParams,
-    /// In a segment with up to this many bytes of vectors to be compared a search compares all of them and is exact; above, it walks
+    /// In a segment with up to this many bytes of vectors, of one name, to be compared a search compares all of them and is exact; above, it walks
     /// the graph. A segment that is no larger gets none.
     pub full_scan_bytes: usize,
     /// Kept, saved and given back untouched, for the caller's own settings.
@@ -82,6 +83,13 @@ fn check_depth(id: PointId, payload: &Payload) -> Result<(), UpsertError> {
 }
 
 impl Schema {
+    /// An index of `vectors`: with a graph if they are too many to be compared one by one.
+    fn index(&self, vectors: Vectors, options: &BuildOptions<'_>) -> Index {
+        let spec = vectors.spec();
+        let bytes = vectors.len() * spec.words() * spec.element().word_bytes();
+        if bytes > self.full_scan_bytes { Index::build(vectors, self.hnsw, options) } else { Index::Flat(vectors) }
+    }
+
     /// The deepest nesting of a payload; the payload itself is the first level.
     pub const MAX_PAYLOAD_DEPTH: usize = 100;
 
@@ -90,8 +98,7 @@ impl Schema {
         let mut seen = std::collections::HashSet::with_capacity(batch.len());
         let mut last = Vec::with_capacity(batch.len());
         for point in batch.into_iter().rev() {
-            let vector = VectorRef::from(&point.vector);
-            self.vectors.check(vector).map_err(|error| UpsertError::Vector { id: point.id, error })?;
+            self.vectors.check(&point.vectors).map_err(|error| UpsertError::Vectors { id: point.id, error })?;
             check_depth(point.id, &point.payload)?;
             if seen.insert(point.id) {
                 last.push(point);
@@ -100,11 +107,6 @@ impl Schema {
         last.reverse();
         Ok(last)
     }
-
-    /// Bytes of one stored vector.
-    fn row_bytes(&self) -> usize {
-        self.vectors.words() * self.vectors.element().word_bytes()
-    }
 }
 
 /// A point as it comes in.
@@ -112,8 +114,8 @@ impl Schema {
 pub struct Point {
     /// Its id; an existing point of that id is replaced.
     pub id: PointId,
-    /// Its vector, not yet checked.
-    pub vector: Vec<f32>,
+    /// Its vectors, not yet checked.
+    pub vectors: PointVectors,
     /// Its payload, stored as it is.
     pub payload: Payload,
 }
@@ -131,12 +133,14 @@ pub struct Search<'a> {
     pub except: Option<PointId>,
     /// Points that do not match are no answers.
     pub filter: Option<&'a Filter>,
+    /// The name of the vector that is compared; points without it are no answers. "" is the vector without a name.
+    pub using: &'a str,
 }
 
 impl Search<'_> {
     /// The `k` nearest points at the default `ef`.
     pub fn new(k: usize) -> Self {
-        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None, filter: None }
+        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None, filter: None, using: UNNAMED }
     }
 }
 
@@ -153,13 +157,13 @@ pub struct Found<'a> {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpsertError {
-    /// One vector does not fit the schema.
+    /// The vectors of a point do not fit the schema.
     #[error("point {id}: {error}")]
-    Vector {
-        /// The point it came with.
+    Vectors {
+        /// The point they came with.
         id: PointId,
-        /// What is wrong with it.
-        error: VectorError,
+        /// What is wrong with them.
+        error: PointVectorsError,
     },
     /// A payload nested so deeply that it could not be read back.
     #[error("point {id}: a payload nested more than {max} deep", max = Schema::MAX_PAYLOAD_DEPTH)]
@@ -183,9 +187,11 @@ fn fields_with(fields: &[IndexedField], field: IndexedField) -> Vec<IndexedField
 /// use vicino_index::collection::{Collection, Payload, Point, Schema, Search};
 /// use vicino_index::{ElementType, HnswParams, Metric, PointId, VectorSpec};
 /// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
-/// let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
+/// let schema = Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
 /// let mut cities = Collection::new(schema)?;
-/// let point = |id, vector: [f32; 2]| Point { id: PointId::Integer(id), vector: vector.into(), payload: Payload::new() };
+/// let point = |id, vector: [f32; 2]| {
+///     Point { id: PointId::Integer(id), vectors: vector.to_vec().into(), payload: Payload::new() }
+/// };
 /// cities.upsert(vec![point(7, [9.19, 45.46]), point(8, [12.49, 41.89])])?;
 /// let before = cities.clone();
 /// cities.delete(&[PointId::Integer(8)]);
@@ -224,9 +230,10 @@ impl Collection {
 
     /// The points in `sealed`, no id of which is live in two, after operation `operation`.
     fn of_parts(schema: Arc<Schema>, sealed: Vec<Part>, operation: u64) -> Self {
-        let (len, sum) = sealed
-            .iter()
-            .fold((0, 0), |(len, sum): (usize, u128), part| (len + part.dead.live(), sum.wrapping_add(part.sum())));
+        let vectors = &schema.vectors;
+        let (len, sum) = sealed.iter().fold((0, 0), |(len, sum): (usize, u128), part| {
+            (len + part.dead.live(), sum.wrapping_add(part.sum(vectors)))
+        });
         Collection {
             schema,
             fields: Arc::default(),
@@ -244,21 +251,20 @@ impl Collection {
         self.sealed.iter().chain(&self.frozen).chain(&self.growing)
     }
 
-    /// Puts all points into one segment, with a graph if it is large enough for one. The build is as parallel as `options` say.
+    /// Puts all points into one segment, with a graph for each vector of which there are enough for one. The build is as parallel as
+    /// `options` say.
     pub fn compact(&mut self, options: &BuildOptions<'_>) {
         let parts: Vec<Part> = self.parts().cloned().collect();
-        let merged = merge(&parts, self.schema.vectors);
+        let merged = merge(&parts, &self.schema.vectors);
+        let (table, columns) = merged.rows.finish(|vectors| self.schema.index(vectors, options));
         (self.frozen, self.growing) = (Vec::new(), Vec::new());
-        let large = merged.table.len() * self.schema.row_bytes() > self.schema.full_scan_bytes;
-        let index =
-            if large { Index::build(merged.vectors, self.schema.hnsw, options) } else { Index::Flat(merged.vectors) };
-        self.sealed = vec![Part::new(Segment::new(0, merged.table, index))];
+        self.sealed = vec![Part::new(Segment::new(0, table, columns))];
     }
 
     /// The point of this id.
     pub fn get(&self, id: PointId) -> Option<PointView<'_>> {
         let id = id.to_bytes();
-        self.parts().rev().find_map(|part| part.row_of(&id).map(|row| part.view(row)))
+        self.parts().rev().find_map(|part| part.row_of(&id).map(|row| part.view(row, &self.schema.vectors)))
     }
 
     /// Number of points.
@@ -276,7 +282,7 @@ impl Collection {
         self.operation
     }
 
-    /// A checksum of all points, ids, versions, stored vectors and payloads: equal exactly if the points are.
+    /// A checksum of all points: ids, versions, stored vectors and payloads. Equal if the points are, and else by a chance of 2⁻¹²⁸.
     pub fn sum(&self) -> u128 {
         self.sum
     }
@@ -311,7 +317,7 @@ impl Collection {
         points
     }
 
-    /// What the collection was made with.
+    /// What the collection was made with, and which vectors its points may have now.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -323,26 +329,23 @@ impl Collection {
 
     /// Bytes of vectors, codes, links, ids and payloads, dead rows included.
     pub fn bytes(&self) -> usize {
-        self.parts().map(|part| part.segment.table.bytes() + part.segment.index.bytes()).sum()
+        self.parts().map(|part| part.segment.bytes()).sum()
     }
 
     /// Its segments, the oldest first.
     pub fn segments(&self) -> impl Iterator<Item = SegmentInfo> {
-        self.parts().map(SegmentInfo::of)
+        self.parts().map(|part| SegmentInfo::of(part, &self.schema.vectors))
     }
 
     /// Proves the invariants of all graphs, and that every row is found by its id in one segment at most; returns what each graph
     /// looks like, or names the first invariant that is broken.
     pub fn check(&self) -> Result<Vec<GraphReport>, GraphFault> {
-        let reports = self.parts().map(|part| part.segment.index.check());
+        let reports = self.parts().flat_map(|part| part.segment.columns()).map(Column::check);
         reports.filter_map(Result::transpose).collect()
     }
 
     /// The sum of all points, computed anew from what is stored.
     fn sum_of_stored(&self) -> u128 {
-        let checksum = |point: PointView<'_>| {
-            crate::segment::checksum(point.id(), point.version(), &point.vector(), point.payload_text())
-        };
-        self.scroll(PointId::FIRST).map(checksum).fold(0, u128::wrapping_add)
+        self.scroll(PointId::FIRST).map(|point| point.checksum()).fold(0, u128::wrapping_add)
     }
 }

@@ -18,7 +18,8 @@ pub(super) const MAX_DEAD_PERCENT: usize = 20;
 pub(super) struct Size {
     pub(super) live: usize,
     pub(super) dead: usize,
-    pub(super) graph: bool,
+    /// Whether it lacks a graph that it is large enough for.
+    pub(super) lacks_graph: bool,
 }
 
 /// What the plan depends on besides segments.
@@ -28,8 +29,6 @@ pub(super) struct Limits {
     pub(super) seal_rows: usize,
     /// Rows a merged segment may have.
     pub(super) merge_rows: usize,
-    /// Rows up to which a segment needs no graph.
-    pub(super) scan_rows: usize,
 }
 
 /// The segments to be written next, as one; none if all are as they should be.
@@ -43,8 +42,7 @@ pub(super) fn due(sizes: &[Size], limits: Limits) -> Option<Vec<usize>> {
         .or_else(|| (sizes.len() > MAX_SEGMENTS).then(|| fitting(sizes, &by_size, limits)).flatten())
         .or_else(|| {
             let has_many_dead = |size: &Size| size.dead * 100 > (size.live + size.dead) * MAX_DEAD_PERCENT;
-            let needs_graph = |size: &Size| !size.graph && size.live > limits.scan_rows;
-            let wanted = |&&number: &&usize| has_many_dead(&sizes[number]) || needs_graph(&sizes[number]);
+            let wanted = |&&number: &&usize| has_many_dead(&sizes[number]) || sizes[number].lacks_graph;
             by_size.iter().rev().find(wanted).map(|&number| vec![number])
         })
 }
@@ -55,7 +53,7 @@ pub(super) fn compactable(sizes: &[Size], limits: Limits) -> Option<Vec<usize>> 
     let mut by_size: Vec<usize> = (0..sizes.len()).collect();
     by_size.sort_by_key(|&number| sizes[number].live);
     fitting(sizes, &by_size, limits).or_else(|| {
-        let gains = |size: &Size| size.dead > 0 || (!size.graph && size.live > limits.scan_rows);
+        let gains = |size: &Size| size.dead > 0 || size.lacks_graph;
         by_size.iter().find(|&&number| gains(&sizes[number])).map(|&number| vec![number])
     })
 }
@@ -89,7 +87,7 @@ fn fitting(sizes: &[Size], by_size: &[usize], limits: Limits) -> Option<Vec<usiz
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { seal_rows: 100, merge_rows: 40_000, scan_rows: 20 };
+    const LIMITS: Limits = Limits { seal_rows: 100, merge_rows: 40_000 };
 
     /// Does all that is due; how many rows were written.
     fn settle(sizes: &mut Vec<Size>) -> usize {
@@ -107,7 +105,7 @@ mod tests {
                 }
             });
             if live > 0 {
-                sizes.push(Size { live, dead: 0, graph: live > LIMITS.scan_rows });
+                sizes.push(Size { live, dead: 0, lacks_graph: false });
             }
             written += live;
         }
@@ -120,7 +118,7 @@ mod tests {
         for round in 0..400 {
             let live = if round % 7 == 0 { 3 } else { 100 };
             rows += live;
-            sizes.push(Size { live, dead: 0, graph: false });
+            sizes.push(Size { live, dead: 0, lacks_graph: live > 20 });
             written += settle(&mut sizes);
             most = most.max(sizes.len());
             assert_eq!(sizes.iter().map(|size| size.live).sum::<usize>(), rows);
@@ -133,26 +131,26 @@ mod tests {
 
     #[test]
     fn compaction_ends_with_no_dead_row_and_as_few_segments_as_fit() {
-        let size = |live, dead, graph| Size { live, dead, graph };
+        let size = |live, dead, lacks_graph| Size { live, dead, lacks_graph };
         assert_eq!(compactable(&[], LIMITS), None);
         assert_eq!(compactable(&[size(20, 0, false)], LIMITS), None, "small and whole");
-        assert_eq!(compactable(&[size(500, 0, true)], LIMITS), None);
-        assert_eq!(compactable(&[size(21, 0, false)], LIMITS), Some(vec![0]), "without its graph");
-        assert_eq!(compactable(&[size(500, 1, true)], LIMITS), Some(vec![0]));
-        assert_eq!(compactable(&[size(0, 7, true)], LIMITS), Some(vec![0]));
-        assert_eq!(compactable(&[size(9, 0, false), size(500, 0, true)], LIMITS), Some(vec![0, 1]));
-        assert_eq!(compactable(&[size(30_000, 0, true), size(20_000, 3, true)], LIMITS), Some(vec![1]), "none fits");
-        assert_eq!(compactable(&[size(30_000, 0, true), size(20_000, 0, true)], LIMITS), None);
+        assert_eq!(compactable(&[size(500, 0, false)], LIMITS), None);
+        assert_eq!(compactable(&[size(21, 0, true)], LIMITS), Some(vec![0]), "without its graph");
+        assert_eq!(compactable(&[size(500, 1, false)], LIMITS), Some(vec![0]));
+        assert_eq!(compactable(&[size(0, 7, false)], LIMITS), Some(vec![0]));
+        assert_eq!(compactable(&[size(9, 0, false), size(500, 0, false)], LIMITS), Some(vec![0, 1]));
+        assert_eq!(compactable(&[size(30_000, 0, false), size(20_000, 3, false)], LIMITS), Some(vec![1]), "none fits");
+        assert_eq!(compactable(&[size(30_000, 0, false), size(20_000, 0, false)], LIMITS), None);
     }
 
     #[test]
     fn dead_rows_and_missing_graphs_are_seen_to() {
-        let size = |live, dead, graph| Size { live, dead, graph };
+        let size = |live, dead, graph: bool| Size { live, dead, lacks_graph: !graph };
         assert_eq!(due(&[size(100, 24, true)], LIMITS), None);
         assert_eq!(due(&[size(100, 26, true)], LIMITS), Some(vec![0]));
         assert_eq!(due(&[size(500, 0, true), size(0, 9, true)], LIMITS), Some(vec![1]));
-        assert_eq!(due(&[size(20, 0, false)], LIMITS), None);
-        assert_eq!(due(&[size(20, 0, false), size(21, 0, false)], LIMITS), Some(vec![1]));
+        assert_eq!(due(&[size(20, 0, true)], LIMITS), None);
+        assert_eq!(due(&[size(20, 0, true), size(21, 0, false)], LIMITS), Some(vec![1]));
         assert_eq!(due(&[size(90, 0, true); 3], LIMITS), None);
         assert_eq!(due(&[size(90, 0, true); 4], LIMITS).map(|chosen| chosen.len()), Some(4));
         assert_eq!(due(&[size(20_000, 0, true); 4], LIMITS).map(|chosen| chosen.len()), Some(2), "as many as fit");

@@ -6,11 +6,13 @@ use std::collections::BinaryHeap;
 use super::Collection;
 use crate::filter::{Answer, Filter};
 use crate::ids::{IdBytes, PointId, Slot};
+use crate::named::VectorSet;
 use crate::segment::{Part, PointView};
 
 /// The next row of each part, the one with the lowest id first.
 struct Scroll<'a> {
     parts: Vec<&'a Part>,
+    vectors: &'a VectorSet,
     /// What is wanted of each part, unless it is all.
     wanted: Option<(Filter, Vec<Answer>)>,
     next: BinaryHeap<Reverse<(IdBytes, usize, u32)>>,
@@ -24,7 +26,8 @@ impl Scroll<'_> {
             None => !part.dead.contains(row),
             Some((filter, answers)) => {
                 let answer = &answers[number];
-                answer.sure().contains(Slot(row)) || answer.possible().contains(Slot(row)) && part.passes(row, filter)
+                answer.sure().contains(Slot(row))
+                    || answer.possible().contains(Slot(row)) && part.view(row, self.vectors).passes(filter)
             }
         };
         let table = &part.segment.table;
@@ -40,7 +43,7 @@ impl<'a> Iterator for Scroll<'a> {
     fn next(&mut self) -> Option<PointView<'a>> {
         let Reverse((_, number, row)) = self.next.pop()?;
         self.queue(number, row + 1);
-        Some(self.parts[number].view(row))
+        Some(self.parts[number].view(row, self.vectors))
     }
 }
 
@@ -52,7 +55,8 @@ impl Collection {
 
     fn scroll_wanted<'a>(&'a self, from: PointId, wanted: Option<(Filter, Vec<Answer>)>) -> Scroll<'a> {
         let from = from.to_bytes();
-        let mut scroll = Scroll { parts: self.parts().collect(), wanted, next: BinaryHeap::new() };
+        let (parts, vectors) = (self.parts().collect(), &self.schema.vectors);
+        let mut scroll = Scroll { parts, vectors, wanted, next: BinaryHeap::new() };
         for number in 0..scroll.parts.len() {
             scroll.queue(number, scroll.parts[number].segment.table.lower_bound(&from));
         }
@@ -62,13 +66,13 @@ impl Collection {
     /// Every point from id `from` on that matches, in the order of ids. What indexes leave open is asked as it comes.
     pub fn matching(&self, from: PointId, filter: &Filter) -> impl Iterator<Item = PointView<'_>> {
         let filter = filter.bound_to(&self.fields);
-        let answers = self.parts().map(|part| part.answer(&filter, &self.fields)).collect();
+        let answers = self.parts().map(|part| part.answer(&filter, &self.fields, &self.schema.vectors)).collect();
         self.scroll_wanted(from, Some((filter, answers)))
     }
 
     /// How many points match.
     pub fn count(&self, filter: &Filter) -> usize {
         let filter = filter.bound_to(&self.fields);
-        self.parts().map(|part| part.matching(&filter, &self.fields).len()).sum()
+        self.parts().map(|part| part.matching(&filter, &self.fields, &self.schema.vectors).len()).sum()
     }
 }

@@ -5,11 +5,12 @@ use std::cell::RefCell;
 use super::{Collection, Found, IndexKind, Search};
 use crate::filter::{Estimate, Filter};
 use crate::ids::{PointId, Slot};
+use crate::named::NamedVector;
 use crate::params::SearchParams;
 use crate::planner::{Explain, Plan};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
-use crate::segment::{Buffers, Part};
+use crate::segment::{Buffers, Column, Part};
 
 thread_local! {
     /// A search's buffers stay with the thread, so that a search allocates only its answer.
@@ -32,7 +33,8 @@ pub struct SegmentExplain {
 }
 
 /// What is searched in one part.
-struct Candidates {
+struct Candidates<'a> {
+    vector: &'a NamedVector,
     filter: Option<Filter>,
     k: usize,
     ef: usize,
@@ -41,10 +43,11 @@ struct Candidates {
 }
 
 impl Collection {
-    /// The nearest points, nearest first, ties by id. Exact if asked for; else each segment is searched by its graph, unless it has none
+    /// The nearest points, nearest first, ties by id; of those that have a vector of the name [`using`](Search::using). Exact if asked for; else each segment is searched by its graph, unless it has none
     /// or its vectors to be compared are at most [`Schema::full_scan_bytes`](super::Schema::full_scan_bytes). With a filter, payload
     /// indexes say which points match, as far as they know; the others are asked, and the way to the nearest is chosen by what each
-    /// costs: `k` of them unless there are fewer. Errors if the vector does not fit the schema.
+    /// costs: `k` of them unless there are fewer. Errors if the vector does not fit the schema, or no
+    /// vector has that name.
     pub fn search(&self, vector: &[f32], search: Search<'_>) -> Result<Vec<Found<'_>>, SearchError> {
         self.search_parts(vector, search, &mut |_, _, _| ())
     }
@@ -56,10 +59,13 @@ impl Collection {
         search: Search<'_>,
     ) -> Result<(Vec<Found<'_>>, Vec<SegmentExplain>), SearchError> {
         let mut explained = Vec::new();
+        let using = search.using;
         let filter = search.filter.map(|filter| filter.bound_to(&self.fields));
         let found = self.search_parts(vector, search, &mut |part, asked, search| {
-            let estimate = filter.as_ref().map(|filter| part.estimate(filter, &self.fields));
-            explained.push(SegmentExplain { kind: part.segment.index.kind(), estimate, asked, search });
+            let estimate = filter.as_ref().map(|filter| part.estimate(filter, &self.fields, &self.schema.vectors));
+            let vector = self.schema.vectors.get(using).expect("a vector that was searched for");
+            let kind = part.segment.column(vector.number()).map_or(IndexKind::Flat, Column::kind);
+            explained.push(SegmentExplain { kind, estimate, asked, search });
         })?;
         Ok((found, explained))
     }
@@ -71,16 +77,24 @@ impl Collection {
         explain: &mut dyn FnMut(&Part, usize, Explain),
     ) -> Result<Vec<Found<'_>>, SearchError> {
         let query = VectorRef::from(vector);
-        self.schema.vectors.check(query)?;
-        let Search { k, ef, exact, except, filter } = search;
+        let Search { k, ef, exact, except, filter, using } = search;
+        let vectors = &self.schema.vectors;
+        let vector = vectors.get(using).ok_or_else(|| SearchError::UnknownVector { name: using.into() })?;
+        vector.spec().check(query)?;
         let filter = filter.map(|filter| filter.bound_to(&self.fields));
-        let wanted = Candidates { filter, k, ef, exact, except };
+        let wanted = Candidates { vector, filter, k, ef, exact, except };
         BUFFERS.with_borrow_mut(|(buffers, hits)| {
             let mut nearest: Vec<(f32, PointId, &Part, Slot)> = Vec::new();
             for part in self.parts() {
-                let (asked, done) = match &wanted.filter {
-                    Some(filter) => self.search_matching(part, query, filter, &wanted, buffers, hits)?,
-                    None => (0, self.search_live(part, query, &wanted, buffers, hits)?),
+                let (asked, done) = match (part.segment.column(vector.number()), &wanted.filter) {
+                    (Some(column), Some(filter)) => {
+                        self.search_matching((part, column), query, filter, &wanted, buffers, hits)?
+                    }
+                    (Some(column), None) => (0, self.search_live((part, column), query, &wanted, buffers, hits)?),
+                    (None, _) => {
+                        hits.clear();
+                        (0, Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0))
+                    }
                 };
                 explain(part, asked, done);
                 nearest
@@ -88,59 +102,63 @@ impl Collection {
             }
             nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             nearest.truncate(k);
-            let metric = self.schema.vectors.metric();
+            let metric = vector.spec().metric();
             let found = nearest.into_iter();
             Ok(found
-                .map(|(distance, _, part, row)| Found { point: part.view(row.0), score: metric.score(distance) })
+                .map(|(distance, _, part, row)| Found {
+                    point: part.view(row.0, vectors),
+                    score: metric.score(distance),
+                })
                 .collect())
         })
     }
 
     /// Whether to compare `count` vectors one by one whatever graph there is.
-    fn is_small(&self, wanted: &Candidates, count: usize) -> bool {
-        wanted.exact || count * self.schema.row_bytes() <= self.schema.full_scan_bytes
+    fn is_small(&self, wanted: &Candidates<'_>, count: usize) -> bool {
+        wanted.exact || count * wanted.vector.row_bytes() <= self.schema.full_scan_bytes
     }
 
     /// Puts the nearest live rows of one part into `hits`.
     fn search_live(
         &self,
-        part: &Part,
+        (part, column): (&Part, &Column),
         query: VectorRef<'_>,
-        wanted: &Candidates,
+        wanted: &Candidates<'_>,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
     ) -> Result<Explain, SearchError> {
         hits.clear();
-        let except = wanted.except.and_then(|id| part.row_of(&id.to_bytes()));
-        let (rows, live) = (part.segment.table.len(), part.dead.live());
+        let except = wanted.except.and_then(|id| part.row_of(&id.to_bytes())).filter(|&row| column.contains(row));
+        let (rows, live) = (column.len(part.segment.table.len()), column.live(&part.dead));
         let k = wanted.k.min(live - usize::from(except.is_some()));
         if k == 0 {
             return Ok(Explain::of(Plan::Nothing, live, rows, 0));
         }
         let accept = |row: Slot| !part.dead.contains(row.0) && Some(row.0) != except;
-        let index = &part.segment.index;
-        if self.is_small(wanted, live) || index.kind() == IndexKind::Flat {
-            index.exact(query, k, &accept, buffers, hits)?;
+        if self.is_small(wanted, live) || column.kind() == IndexKind::Flat {
+            column.exact(query, k, &accept, buffers, hits)?;
             return Ok(Explain::of(Plan::Scan, live, rows, rows as u64));
         }
-        let stats = index.search(query, SearchParams::new(k, wanted.ef.min(live)), &accept, buffers, hits)?;
+        let stats = column.search(query, SearchParams::new(k, wanted.ef.min(live)), &accept, buffers, hits)?;
         Ok(Explain { hops: stats.hops, ..Explain::of(Plan::Walk, live, rows, stats.distances) })
     }
 
     /// Puts the nearest rows of one part that match into `hits`; how many were asked by their payloads.
     fn search_matching(
         &self,
-        part: &Part,
+        (part, column): (&Part, &Column),
         query: VectorRef<'_>,
         filter: &Filter,
-        wanted: &Candidates,
+        wanted: &Candidates<'_>,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
     ) -> Result<(usize, Explain), SearchError> {
         hits.clear();
-        let answer = part.answer(filter, &self.fields);
+        let vectors = &self.schema.vectors;
+        let answer = part.answer(filter, &self.fields, vectors);
         let asked = answer.open().map_or(0, |open| open.len());
-        let mut mask = answer.settle(|row| part.passes(row.0, filter));
+        let mut mask = answer.settle(|row| part.view(row.0, vectors).passes(filter));
+        column.restrict(&mut mask);
         if let Some(row) = wanted.except.and_then(|id| part.row_of(&id.to_bytes())) {
             mask.remove(Slot(row));
         }
@@ -149,13 +167,12 @@ impl Collection {
         if k == 0 {
             return Ok((asked, Explain::of(Plan::Nothing, matching, rows, 0)));
         }
-        let index = &part.segment.index;
         let scan = Explain::of(Plan::Scan, matching, rows, matching as u64);
         if self.is_small(wanted, matching) {
-            index.exact_among(query, k, &mask, buffers, hits)?;
+            column.exact_among(query, k, &mask, buffers, hits)?;
             return Ok((asked, scan));
         }
         let params = SearchParams::new(k, wanted.ef.min(matching));
-        Ok((asked, index.search_masked(query, params, &mask, buffers, hits)?.unwrap_or(scan)))
+        Ok((asked, column.search_masked(query, params, &mask, buffers, hits)?.unwrap_or(scan)))
     }
 }

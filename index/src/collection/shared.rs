@@ -37,9 +37,9 @@ const MAX_GROUP_BYTES: usize = 4 << 20;
 /// use vicino_index::{ElementType, HnswParams, Metric, PointId, VectorSpec};
 /// # let dir = std::env::temp_dir().join(format!("vicino-doc-{}", std::process::id()));
 /// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
-/// let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
+/// let schema = Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
 /// let cities = SharedCollection::create(Arc::new(RealFs), &dir, schema, Options::default())?;
-/// let milan = Point { id: PointId::Integer(7), vector: vec![9.19, 45.46], payload: Payload::new() };
+/// let milan = Point { id: PointId::Integer(7), vectors: vec![9.19, 45.46].into(), payload: Payload::new() };
 /// cities.write(Change::Upsert(vec![milan]))?; // on disk when this returns
 /// drop(cities); // as a crash would
 ///
@@ -94,7 +94,7 @@ struct Queue {
 impl SharedCollection {
     /// A collection that ends with the process.
     pub fn in_memory(collection: Collection, options: Options) -> Self {
-        let store = Store::new(None, collection.sealed.clone(), 0);
+        let store = Store::new(None, collection.sealed.clone(), Arc::clone(&collection.schema), 0);
         Self::new(collection, store, None, options, None)
     }
 
@@ -102,16 +102,16 @@ impl SharedCollection {
     pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, schema: Schema, options: Options) -> Result<Self, CreateError> {
         let collection = Collection::new(schema)?;
         let Home { folder, journal } = home::create(vfs, dir, collection.schema(), options)?;
-        let store = Store::new(Some(folder), Vec::new(), 0);
+        let store = Store::new(Some(folder), Vec::new(), Arc::clone(&collection.schema), 0);
         Ok(Self::new(collection, store, Some(journal), options, Some(Recovery::default())))
     }
 
     /// Opens the collection in folder `dir`: every change that counted as stored is there. A group that a crash left unfinished is
     /// cut off; anything else that is not what was written is an error, and nothing is repaired or left out.
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, OpenCollectionError> {
-        let (Home { folder, journal }, Read { manifest, parts, collection, recovery, .. }) =
+        let (Home { folder, journal }, Read { manifest, parts, schema, collection, recovery, .. }) =
             home::open(vfs, dir, options)?;
-        let store = Store::new(Some(folder), parts, manifest.operation);
+        let store = Store::new(Some(folder), parts, schema, manifest.operation);
         Ok(Self::new(collection, store, Some(journal), options, Some(recovery)))
     }
 
@@ -326,7 +326,7 @@ type Outcomes = Vec<(u64, Result<u64, WriteError>)>;
 
 /// Logs `resolved`; what could not be is moved to `outcomes`. On a full disk deletes are logged all the same.
 fn log(journal: &mut Journal, first: u64, sum: u128, resolved: &mut Vec<(u64, Record)>, outcomes: &mut Outcomes) {
-    let grows = |record: &Record| !matches!(record, Record::Delete(_));
+    let grows = Record::needs_room;
     if resolved.iter().any(|(_, record)| grows(record))
         && let Err(error) = journal.ensure_reserve()
     {
@@ -399,7 +399,11 @@ impl Queue {
             if !more {
                 break;
             }
+            let is_last = change.ends_group();
             group.extend(self.waiting.pop_front());
+            if is_last {
+                break;
+            }
         }
         group
     }

@@ -13,11 +13,11 @@ use super::journal::Journal;
 use super::manifest::{LogStart, SegmentEntry};
 use super::plan::{self, Limits, Size};
 use super::shared::Shared;
-use super::{CheckpointError, Collection};
+use super::{CheckpointError, Collection, Schema};
 use crate::faults::{self, Point};
 use crate::params::BuildOptions;
 use crate::segment::merge::{GONE, Merged, merge};
-use crate::segment::{Index, Part, Segment, Table, Tombstones};
+use crate::segment::{Column, Index, Part, Segment, Table, Tombstones};
 
 /// The segments as of one operation, as the manifest has them.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Store {
     pub(super) folder: Option<Folder>,
     /// In the order of [`Collection::sealed`], with the rows that were dead at `operation`.
     pub(super) parts: Vec<Part>,
+    /// As it was at `operation`: it says which vectors points have.
+    pub(super) schema: Arc<Schema>,
     pub(super) operation: u64,
     /// What is set apart to be sealed; there only while that goes on, or after it failed.
     pub(super) pending: Option<Pending>,
@@ -64,25 +66,29 @@ impl Shared {
         }
         let Some(Pending { view, log }) = self.set_apart(&mut store)? else { return Ok(false) };
         faults::reach(Point::SealBegun);
-        let Merged { table, vectors, moves } = merge(&view.frozen, view.schema.vectors);
-        let new = write(&mut store, table, Index::Flat(vectors), &view)?;
+        let Merged { rows, moves } = merge(&view.frozen, &view.schema.vectors);
+        let (table, columns) = rows.finish(Index::Flat);
+        let new = write(&mut store, table, columns, &view)?;
         faults::reach(Point::SealWritten);
         if let Some((_, part)) = &new {
             part.segment.indexes(view.fields());
         }
         let mut parts = view.sealed.clone();
+        parts.iter_mut().for_each(|part| part.rid(&view.schema.vectors));
         parts.extend(new.as_ref().map(|(_, part)| part.clone()));
         let entry = new.as_ref().and_then(|(entry, _)| entry.clone());
         store.commit(&parts, |entries| entries.extend(entry), &view, log)?;
         faults::reach(Point::SealSwapped);
         store.parts = parts;
         store.operation = view.operation;
+        store.schema = Arc::clone(&view.schema);
         store.pending = None;
         self.sealed_dead.store(store.dead(), Ordering::Relaxed);
         {
             let mut journal = self.journal.lock();
             let mut next = Collection::clone(&self.view());
             let frozen = std::mem::take(&mut next.frozen);
+            next.sealed.iter_mut().for_each(|part| part.rid(&view.schema.vectors));
             if let Some((_, mut part)) = new {
                 let before = view.frozen.iter().map(|part| &part.dead);
                 carry(&mut part.dead, &moves, frozen.iter().map(|part| &part.dead).zip(before));
@@ -126,11 +132,13 @@ impl Shared {
         }
         let view = self.view();
         let rows = |parts: &[Part]| parts.iter().map(|part| part.segment.table.len()).sum::<usize>();
-        let bytes = |parts: &[Part]| parts.iter().map(|part| part.segment.index.bytes()).sum::<usize>();
+        let bytes = |parts: &[Part]| parts.iter().map(|part| part.segment.vector_bytes()).sum::<usize>();
         // Rows that died are given back by a merge, which knows of them once they are sealed.
         let dead_now: usize = view.sealed.iter().map(|part| part.dead.len()).sum();
         let sealed_dead = self.sealed_dead.load(Ordering::Relaxed);
-        rows(&view.growing) >= options.seal_rows
+        // The files of vectors whose name is gone go with the next manifest.
+        let gone = view.sealed.iter().any(|part| part.segment.has_more_than(&view.schema.vectors));
+        gone || rows(&view.growing) >= options.seal_rows
             || bytes(&view.growing) as u64 >= options.checkpoint_after
             || dead_now.saturating_sub(sealed_dead) * 100
                 > rows(&view.sealed).max(options.seal_rows) * plan::MAX_DEAD_PERCENT
@@ -146,7 +154,7 @@ impl Shared {
 
     fn try_rewrite(&self, all: bool, options: &BuildOptions<'_>) -> Result<bool, CheckpointError> {
         let _alone = self.rewriting.lock();
-        let (sources, place) = {
+        let (sources, schema, place) = {
             let mut store = self.store.lock();
             if store.pending.is_some() || self.read_only().is_some() {
                 return Ok(false);
@@ -159,10 +167,11 @@ impl Shared {
             let Some(chosen) = due else { return Ok(false) };
             let sources: Vec<Part> = chosen.into_iter().map(|number| store.parts[number].clone()).collect();
             let rows: usize = sources.iter().map(|part| part.dead.live()).sum();
-            (sources, store.folder.as_mut().filter(|_| rows > 0).map(Folder::place))
+            let schema = Arc::clone(&store.schema);
+            (sources, schema, store.folder.as_mut().filter(|_| rows > 0).map(Folder::place))
         };
         let number = place.as_ref().map(|place| place.number);
-        let outcome = self.replace(&sources, place, options);
+        let outcome = self.replace(&sources, &schema, place, options);
         if !matches!(outcome, Ok(true)) {
             let mut store = self.store.lock();
             store.failed = outcome.is_err().then_some(store.operation);
@@ -177,23 +186,19 @@ impl Shared {
     fn replace(
         &self,
         sources: &[Part],
+        schema: &Schema,
         place: Option<Place>,
         options: &BuildOptions<'_>,
     ) -> Result<bool, CheckpointError> {
         faults::reach(Point::MergeBegun);
-        let schema = Arc::clone(&self.view().schema);
-        let Merged { table, vectors, moves } = merge(sources, schema.vectors);
-        let rows = table.len();
-        let index = if rows > self.limits().scan_rows {
-            Index::build(vectors, schema.hnsw, options)
-        } else {
-            Index::Flat(vectors)
-        };
+        let Merged { rows, moves } = merge(sources, &schema.vectors);
+        let (table, columns) = rows.finish(|vectors| schema.index(vectors, options));
         let mut new: Option<Written> = match place {
             Some(place) => {
-                Some(place.write(&table, &index, schema.vectors)).transpose()?.map(|(e, part)| (Some(e), part))
+                let (entry, part) = place.write(&table, &columns, &schema.vectors)?;
+                Some((Some(entry), part))
             }
-            None => (rows > 0).then(|| (None, Part::new(Segment::new(0, table, index)))),
+            None => (table.len() > 0).then(|| (None, Part::new(Segment::new(0, table, columns)))),
         };
         faults::reach(Point::MergeWritten);
         if let Some((_, part)) = &new {
@@ -205,8 +210,10 @@ impl Shared {
             return Ok(false);
         }
         let positions: Vec<usize> = sources.iter().map(|source| position(&store.parts, source)).collect();
-        // A seal may have made rows dead as of a later operation.
-        if let Some((_, part)) = &mut new {
+        // A seal may have made rows dead as of a later operation, or taken vectors away.
+        if let Some((entry, part)) = &mut new {
+            entry.iter_mut().for_each(|entry| entry.rid(&store.schema.vectors));
+            part.rid(&store.schema.vectors);
             let now = positions.iter().map(|&at| &store.parts[at].dead);
             carry(&mut part.dead, &moves, now.zip(sources.iter().map(|source| &source.dead)));
         }
@@ -238,19 +245,16 @@ impl Shared {
     }
 
     fn limits(&self) -> Limits {
-        let schema = Arc::clone(&self.view().schema);
-        let rows = |bytes: usize| bytes / schema.row_bytes();
-        Limits {
-            seal_rows: self.options.seal_rows,
-            merge_rows: rows(self.options.merge_bytes).min(crate::ids::Slot::MAX_ROWS),
-            scan_rows: rows(schema.full_scan_bytes),
-        }
+        // As if every point had all vectors.
+        let row_bytes = self.view().schema.vectors.row_bytes().max(1);
+        let merge_rows = (self.options.merge_bytes / row_bytes).min(crate::ids::Slot::MAX_ROWS);
+        Limits { seal_rows: self.options.seal_rows, merge_rows }
     }
 }
 
 /// Where `source` is now among `parts`: seals add to them, and one merge at a time takes from them.
 fn position(parts: &[Part], source: &Part) -> usize {
-    let same = |part: &Part| Arc::ptr_eq(&part.segment, &source.segment);
+    let same = |part: &Part| part.segment.is(&source.segment);
     parts.iter().position(same).expect("nothing else takes segments away")
 }
 
@@ -283,16 +287,21 @@ fn carry<'a>(
     }
 }
 
-/// Writes a segment of `table` and `index`, unless it has no row.
-fn write(store: &mut Store, table: Table, index: Index, view: &Collection) -> Result<Option<Written>, CheckpointError> {
+/// Writes a segment of `table` and `columns`, unless it has no row.
+fn write(
+    store: &mut Store,
+    table: Table,
+    columns: Vec<Column>,
+    view: &Collection,
+) -> Result<Option<Written>, CheckpointError> {
     if table.len() == 0 {
         return Ok(None);
     }
     let Some(folder) = store.folder.as_mut() else {
-        return Ok(Some((None, Part::new(Segment::new(0, table, index)))));
+        return Ok(Some((None, Part::new(Segment::new(0, table, columns)))));
     };
     let place = folder.place();
-    match place.write(&table, &index, view.schema.vectors) {
+    match place.write(&table, &columns, &view.schema.vectors) {
         Ok((entry, part)) => Ok(Some((Some(entry), part))),
         Err(error) => {
             folder.give_up(place.number);
@@ -302,8 +311,8 @@ fn write(store: &mut Store, table: Table, index: Index, view: &Collection) -> Re
 }
 
 impl Store {
-    pub(super) fn new(folder: Option<Folder>, parts: Vec<Part>, operation: u64) -> Self {
-        Store { folder, parts, operation, pending: None, failed: None }
+    pub(super) fn new(folder: Option<Folder>, parts: Vec<Part>, schema: Arc<Schema>, operation: u64) -> Self {
+        Store { folder, parts, schema, operation, pending: None, failed: None }
     }
 
     /// Makes the manifest one of `parts`, as of `view`, behind which the log goes on as `log` says.
@@ -316,6 +325,7 @@ impl Store {
     ) -> Result<(), CheckpointError> {
         let (Some(folder), Some((start, _))) = (&mut self.folder, log) else { return Ok(()) };
         let mut entries = folder.manifest.segments.clone();
+        entries.iter_mut().for_each(|entry| entry.rid(&view.schema.vectors));
         change(&mut entries);
         let outcome = folder.commit(with_dead(&entries, parts), |manifest| manifest.advance(view, start));
         if outcome.is_err() {
@@ -344,8 +354,12 @@ impl Store {
 
     fn sizes(&self) -> Vec<Size> {
         let size = |part: &Part| {
-            let graph = part.segment.index.kind().is_graph();
-            Size { live: part.dead.live(), dead: part.dead.len(), graph }
+            let lacks_graph = self.schema.vectors.iter().any(|vector| {
+                let column = part.segment.column(vector.number()).filter(|column| !column.kind().is_graph());
+                let bytes = column.map_or(0, |column| column.live(&part.dead) * vector.row_bytes());
+                bytes > self.schema.full_scan_bytes
+            });
+            Size { live: part.dead.live(), dead: part.dead.len(), lacks_graph }
         };
         self.parts.iter().map(size).collect()
     }

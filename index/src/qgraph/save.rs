@@ -15,9 +15,9 @@ use crate::quant::byte::Scale;
 use crate::quant::rotation::Rotation;
 use crate::spec::VectorSpec;
 use crate::storage::codec;
-use crate::storage::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
+use crate::storage::format::{self, IndexFile, OpenError, SaveError, Section};
 use crate::storage::save::{StoredSpec, vector_bytes, vectors};
-use crate::vfs::{RealFs, Vfs};
+use crate::vfs::RealFs;
 
 use super::calibrate::Calibration;
 use super::entry::{Entries, block_bytes};
@@ -41,13 +41,8 @@ impl QuantizedGraph {
         self.with_sections(|sections| format::replace(&RealFs, path.as_ref(), sections))
     }
 
-    /// Writes the index to a new file at `path` in `vfs`; the name is on disk once the folder is synced.
-    pub(crate) fn save_new(&self, vfs: &dyn Vfs, path: &Path) -> Result<FileId, SaveError> {
-        self.with_sections(|sections| format::write(vfs, path, sections))
-    }
-
     /// Hands the parts of the file to `write`.
-    fn with_sections<R>(&self, write: impl FnOnce(&[(Section, &[u8])]) -> R) -> R {
+    pub(crate) fn with_sections<R>(&self, write: impl FnOnce(&[(Section, &[u8])]) -> R) -> R {
         let lossless = self.scale == Scale::Whole;
         let metadata = codec::encode(&Metadata {
             spec: self.spec.into(),

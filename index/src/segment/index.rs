@@ -198,12 +198,13 @@ impl Index {
         }
     }
 
-    /// Writes it to a new file at `path`; the name is on disk once the folder is synced.
-    pub(crate) fn save(&self, vfs: &dyn Vfs, path: &Path) -> Result<FileId, SaveError> {
+    /// Writes it to a new file at `path`, with `more` sections behind its own; the name is on disk once the folder is synced.
+    pub(crate) fn save(&self, vfs: &dyn Vfs, path: &Path, more: &[(Section, &[u8])]) -> Result<FileId, SaveError> {
+        let write = |own: &[(Section, &[u8])]| format::write(vfs, path, &[own, more].concat());
         match self {
-            Index::Flat(vectors) => format::write(vfs, path, &[(Section::Rows, vector_bytes(vectors))]),
-            Index::Hnsw(index) => index.save_new(vfs, path),
-            Index::Quantized(index) => index.save_new(vfs, path),
+            Index::Flat(vectors) => write(&[(Section::Rows, vector_bytes(vectors))]),
+            Index::Hnsw(index) => index.with_sections(write),
+            Index::Quantized(index) => index.with_sections(write),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::mask::Mask;
+
 /// Words of a page: 32,768 rows.
 const PAGE: usize = 512;
 
@@ -75,6 +77,16 @@ impl Tombstones {
         })
     }
 
+    /// How many rows of `mask` are dead.
+    pub(crate) fn count_in(&self, mask: &Mask) -> usize {
+        let pages = self.pages.iter().zip(mask.words().chunks(PAGE));
+        let both = |(page, mask): (&Option<Arc<[u64]>>, &[u64])| {
+            let page = page.iter().flat_map(|page| page.iter());
+            page.zip(mask).map(|(dead, mask)| (dead & mask).count_ones() as usize).sum::<usize>()
+        };
+        pages.map(both).sum()
+    }
+
     /// The bitmap, a word for 64 rows.
     pub(crate) fn words(&self) -> Vec<u64> {
         let mut words = vec![0; self.rows.div_ceil(64)];
@@ -121,6 +133,9 @@ mod tests {
             assert!(dead.since(&Tombstones::none(rows)).eq(set.iter().copied()), "{rows} rows");
             assert!(before.1.since(&Tombstones::none(rows)).eq(before.0.iter().copied()), "{rows} rows");
             assert!(dead.since(&before.1).eq(set.difference(&before.0).copied()), "{rows} rows");
+            let mut odd = Mask::none(rows);
+            (1..rows as u32).step_by(2).for_each(|row| odd.insert(crate::ids::Slot(row)));
+            assert_eq!(dead.count_in(&odd), set.iter().filter(|&row| row % 2 == 1).count(), "{rows} rows");
             assert!(dead.live_rows().eq((0..rows as u32).filter(|row| !set.contains(row))));
             let again = Tombstones::of_words(&dead.words(), rows).unwrap();
             assert_eq!((again.words(), again.len()), (dead.words(), dead.len()));

@@ -82,10 +82,12 @@ pub(crate) enum Section {
     PayloadEnds = 20,
     Payloads = 21,
     Dead = 22,
+    VectorRows = 23,
+    VectorChecksums = 24,
 }
 
 impl Section {
-    const ALL: [Section; 22] = [
+    const ALL: [Section; 24] = [
         Section::Metadata,
         Section::Rows,
         Section::Levels,
@@ -108,6 +110,8 @@ impl Section {
         Section::PayloadEnds,
         Section::Payloads,
         Section::Dead,
+        Section::VectorRows,
+        Section::VectorChecksums,
     ];
 
     fn name(self) -> &'static str {
@@ -134,6 +138,8 @@ impl Section {
             Section::PayloadEnds => "ends of payloads",
             Section::Payloads => "payloads",
             Section::Dead => "dead rows",
+            Section::VectorRows => "rows of vectors",
+            Section::VectorChecksums => "checksums of vectors",
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::metric::{ElementType, Metric};
 use crate::params::HnswParams;
 use crate::spec::{Component, VectorSpec};
 use crate::vectors::dense::{Dense, Vectors, with_rows};
-use crate::vfs::{RealFs, Vfs};
+use crate::vfs::RealFs;
 
 use super::codec;
-use super::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
+use super::format::{self, IndexFile, OpenError, SaveError, Section};
 
 /// All that is not an array.
 #[derive(Debug, Encode, Decode)]
@@ -34,13 +34,8 @@ impl Hnsw {
         self.with_sections(|sections| format::replace(&RealFs, path.as_ref(), sections))
     }
 
-    /// Writes the index to a new file at `path` in `vfs`; the name is on disk once the folder is synced.
-    pub(crate) fn save_new(&self, vfs: &dyn Vfs, path: &Path) -> Result<FileId, SaveError> {
-        self.with_sections(|sections| format::write(vfs, path, sections))
-    }
-
     /// Hands the parts of the file to `write`.
-    fn with_sections<R>(&self, write: impl FnOnce(&[(Section, &[u8])]) -> R) -> R {
+    pub(crate) fn with_sections<R>(&self, write: impl FnOnce(&[(Section, &[u8])]) -> R) -> R {
         let metadata = codec::encode(&Metadata {
             spec: self.spec().into(),
             params: self.params,

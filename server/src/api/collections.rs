@@ -1,21 +1,22 @@
-//! Making, listing, describing and removing collections.
+//! Making, listing, describing and removing collections, and the vectors their points may have.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use vicino_index::collection::{Collection, Schema, SegmentInfo};
+use vicino_index::collection::{Change, Collection, Schema, VectorSet};
 use vicino_index::filter::IndexedField;
 use vicino_index::{ElementType, HnswParams, VectorSpec};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
-use super::{blocking, find};
+use super::points::completed;
+use super::{blocking, change, find};
 use crate::dto::{
     CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
-    Datatype, Exists, HnswConfig, HnswInfo, IndexInfo, OptimizerInfo, VectorParams,
+    CreateVector, Datatype, Exists, HnswConfig, HnswInfo, IndexInfo, OptimizerInfo, UpdateResult, VectorParams,
 };
 use crate::store::{CollectionName, Store};
 
@@ -75,10 +76,14 @@ pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
     if let Some((field, Some(found))) = copies.into_iter().find(|(_, found)| found.is_some_and(|found| found != 1)) {
         return Err(ApiError::Validation { field, problem: format!("value {found} is not supported yet, must be 1") });
     }
-    let given = vector_params(&request.vectors)?;
-    let element = given.datatype.map_or(ElementType::F32, Datatype::element);
-    let vectors = VectorSpec::new(given.size, given.distance.metric(), element)?;
-    let (for_vector, for_all) = (given.hnsw_config.unwrap_or_default(), request.hnsw_config.unwrap_or_default());
+    let for_all = request.hnsw_config.unwrap_or_default();
+    let (vectors, for_vector, note) = match is_named(&request.vectors) {
+        true => (named(&request.vectors)?, HnswConfig::default(), Map::new()),
+        false => {
+            let (spec, hnsw) = vector(VECTORS, &request.vectors)?;
+            (spec.into(), hnsw.unwrap_or_default(), Map::from_iter([(VECTORS.into(), request.vectors.into())]))
+        }
+    };
     let m = for_vector.m.or(for_all.m).unwrap_or(HnswConfig::DEFAULT_M);
     let ef_construct = for_vector.ef_construct.or(for_all.ef_construct).unwrap_or(HnswConfig::DEFAULT_EF_CONSTRUCT);
     let threshold = for_vector.full_scan_threshold.or(for_all.full_scan_threshold);
@@ -86,15 +91,64 @@ pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
         vectors,
         hnsw: HnswParams::new(m, ef_construct),
         full_scan_bytes: threshold.unwrap_or(HnswConfig::DEFAULT_FULL_SCAN_THRESHOLD).saturating_mul(1024),
-        note: Map::from_iter([(VECTORS.into(), request.vectors.into())]),
+        note,
     })
 }
 
-fn vector_params(given: &Map<String, Value>) -> Result<VectorParams, ApiError> {
-    if !given.is_empty() && given.values().all(Value::is_object) {
-        return Err(ApiError::unserved("vectors: more than the one default vector (named vectors)"));
+/// Whether `given` has the settings of vectors by name, rather than those of the one that has none.
+fn is_named(given: &Map<String, Value>) -> bool {
+    given.values().all(Value::is_object)
+}
+
+/// Vectors by name, each with its settings as given.
+fn named(given: &Map<String, Value>) -> Result<VectorSet, ApiError> {
+    let vectors = given.iter().map(|(name, params)| {
+        let params = params.as_object().expect("checked by whoever calls");
+        Ok((name.as_str(), named_vector(&format!("{VECTORS}.{name}"), params)?, params.clone()))
+    });
+    Ok(VectorSet::named(vectors.collect::<Result<Vec<_>, ApiError>>()?)?)
+}
+
+/// What a vector with a name must be.
+fn named_vector(place: &str, given: &Map<String, Value>) -> Result<VectorSpec, ApiError> {
+    match vector(place, given)? {
+        (spec, None) => Ok(spec),
+        (_, Some(_)) => Err(ApiError::unserved(&format!("{place}: hnsw_config of one of several vectors"))),
     }
-    VectorParams::deserialize(given).map_err(|error| ApiError::Format(format!("{VECTORS}: {error}")))
+}
+
+/// What a vector must be, and how its graph is built, by the settings in `given`, which stand at `place`.
+fn vector(place: &str, given: &Map<String, Value>) -> Result<(VectorSpec, Option<HnswConfig>), ApiError> {
+    let params = VectorParams::deserialize(given).map_err(|error| ApiError::Format(format!("{place}: {error}")))?;
+    let element = params.datatype.map_or(ElementType::F32, Datatype::element);
+    Ok((VectorSpec::new(params.size, params.distance.metric(), element)?, params.hnsw_config))
+}
+
+pub(super) async fn add_vector(
+    State(store): State<Arc<Store>>,
+    Path((collection, name)): Path<(String, String)>,
+    Body(request): Body<CreateVector>,
+) -> ApiResult<UpdateResult> {
+    let spec = named_vector("dense", &request.dense)?;
+    change(store, collection, Change::AddVector(name, spec, request.dense)).await.map(completed)
+}
+
+pub(super) async fn drop_vector(
+    State(store): State<Arc<Store>>,
+    Path((collection, name)): Path<(String, String)>,
+) -> ApiResult<UpdateResult> {
+    change(store, collection, Change::DropVector(name)).await.map(completed)
+}
+
+/// The settings of a collection's vectors, as given.
+fn vectors_as_given(schema: &Schema) -> Value {
+    match schema.vectors.is_named() {
+        true => {
+            let given = schema.vectors.iter().map(|vector| (vector.name().into(), vector.note().clone().into()));
+            Value::Object(given.collect())
+        }
+        false => schema.note.get(VECTORS).cloned().unwrap_or_default(),
+    }
 }
 
 fn describe(collection: &Collection) -> CollectionInfo {
@@ -104,13 +158,13 @@ fn describe(collection: &Collection) -> CollectionInfo {
     CollectionInfo {
         status: "green",
         optimizer_status: "ok",
-        indexed_vectors_count: segments.iter().filter(|segment| segment.kind.is_graph()).map(SegmentInfo::live).sum(),
+        indexed_vectors_count: segments.iter().map(|segment| segment.indexed).sum(),
         points_count: collection.len(),
         // The one that grows counts while it is empty, too.
         segments_count: segments.len().max(1),
         config: CollectionConfig {
             params: CollectionParams {
-                vectors: schema.note.get(VECTORS).cloned().unwrap_or_default(),
+                vectors: vectors_as_given(schema),
                 shard_number: 1,
                 replication_factor: 1,
                 write_consistency_factor: 1,

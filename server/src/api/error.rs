@@ -3,7 +3,9 @@
 use std::io;
 
 use axum::http::{Method, StatusCode};
-use vicino_index::collection::{CheckpointError, CreateError, UpsertError, WriteError};
+use vicino_index::collection::{
+    CheckpointError, CreateError, PointVectorsError, UpsertError, VectorNameError, WriteError,
+};
 use vicino_index::{ParamsError, PointId, SearchError, SpecError, VectorError};
 
 use crate::store::{ArchiveError, NameError, RestoreError, SnapshotError, StoreError};
@@ -38,6 +40,9 @@ pub enum ApiError {
     /// No point of this id.
     #[error("Not found: Point with id {0} does not exist!")]
     NoPoint(PointId),
+    /// The collection has no vector of this name.
+    #[error("Wrong input: Not existing vector name error: {0}")]
+    NoVector(String),
     /// There is a collection of this name.
     #[error("Wrong input: Collection `{0}` already exists!")]
     Exists(String),
@@ -90,9 +95,11 @@ impl ApiError {
     /// The HTTP status that goes with it.
     pub fn status(&self) -> StatusCode {
         match self {
-            ApiError::WrongInput(_) | ApiError::Format(_) | ApiError::Params(_) | ApiError::Body(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            ApiError::WrongInput(_)
+            | ApiError::Format(_)
+            | ApiError::Params(_)
+            | ApiError::Body(_)
+            | ApiError::NoVector(_) => StatusCode::BAD_REQUEST,
             ApiError::Validation { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::NoCollection(_) | ApiError::NoSnapshot(_) | ApiError::NoPoint(_) | ApiError::NoRoute { .. } => {
                 StatusCode::NOT_FOUND
@@ -126,7 +133,15 @@ fn vector_problem(error: &VectorError) -> String {
 impl From<UpsertError> for ApiError {
     fn from(error: UpsertError) -> Self {
         ApiError::WrongInput(match error {
-            UpsertError::Vector { id, error } => format!("{} (point {id})", vector_problem(&error)),
+            UpsertError::Vectors { id, error: PointVectorsError::Vector { name, error } } if name.is_empty() => {
+                format!("{} (point {id})", vector_problem(&error))
+            }
+            UpsertError::Vectors { id, error: PointVectorsError::Vector { name, error } } => {
+                format!("{} (point {id}, vector `{name}`)", vector_problem(&error))
+            }
+            UpsertError::Vectors { id, error: PointVectorsError::Unknown { name } } => {
+                format!("Not existing vector name error: {name} (point {id})")
+            }
             other => other.to_string(),
         })
     }
@@ -136,6 +151,7 @@ impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Upsert(error) => error.into(),
+            WriteError::Vector(error) => error.into(),
             WriteError::NoPoint { id } => ApiError::NoPoint(id),
             WriteError::TooLarge { .. } => ApiError::WrongInput(error.to_string()),
             WriteError::Full { .. } => ApiError::Full(error.to_string()),
@@ -145,12 +161,22 @@ impl From<WriteError> for ApiError {
     }
 }
 
+impl From<VectorNameError> for ApiError {
+    fn from(error: VectorNameError) -> Self {
+        match error {
+            VectorNameError::Missing { name } => ApiError::NoVector(name),
+            other => ApiError::WrongInput(other.to_string()),
+        }
+    }
+}
+
 impl From<SearchError> for ApiError {
     fn from(error: SearchError) -> Self {
-        ApiError::WrongInput(match error {
-            SearchError::Vector(error) => vector_problem(&error),
-            other => other.to_string(),
-        })
+        match error {
+            SearchError::Vector(error) => ApiError::WrongInput(vector_problem(&error)),
+            SearchError::UnknownVector { name } => ApiError::NoVector(name),
+            other => ApiError::WrongInput(other.to_string()),
+        }
     }
 }
 

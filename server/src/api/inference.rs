@@ -3,31 +3,34 @@
 //! The encoder that comes with the program answers to [`MODEL`] and to its full name, which says what it was made of.
 
 use vicino_embed::{DenseEncoder, Encoder, StaticEncoder, TextKind};
+use vicino_index::collection::PointVectors;
 
 use super::blocking;
 use super::error::ApiError;
-use crate::dto::{Document, QueryIn, VectorIn};
+use crate::dto::{Document, QueryIn, VectorIn, VectorsIn};
 
 /// What requests call the encoder.
 pub const MODEL: &str = "static";
 
 /// The vectors of points, those of texts computed.
-pub(super) async fn vectors(given: Vec<VectorIn>) -> Result<Vec<Vec<f32>>, ApiError> {
-    let (mut vectors, mut documents, mut places) = (Vec::with_capacity(given.len()), Vec::new(), Vec::new());
-    for vector in given {
-        match vector {
-            VectorIn::Numbers(numbers) => vectors.push(numbers),
-            VectorIn::Document(document) => {
-                places.push(vectors.len());
-                documents.push(document);
-                vectors.push(Vec::new());
+pub(super) async fn vectors(given: Vec<VectorsIn>) -> Result<Vec<PointVectors>, ApiError> {
+    let mut points = vec![PointVectors::default(); given.len()];
+    let (mut documents, mut places) = (Vec::new(), Vec::new());
+    for (at, VectorsIn(vectors)) in given.into_iter().enumerate() {
+        for (name, vector) in vectors {
+            match vector {
+                VectorIn::Numbers(numbers) => points[at].insert(name, numbers),
+                VectorIn::Document(document) => {
+                    documents.push(document);
+                    places.push((at, name));
+                }
             }
         }
     }
-    for (place, vector) in places.into_iter().zip(embed(documents, TextKind::Document).await?) {
-        vectors[place] = vector;
+    for ((at, name), vector) in places.into_iter().zip(embed(documents, TextKind::Document).await?) {
+        points[at].insert(name, vector);
     }
-    Ok(vectors)
+    Ok(points)
 }
 
 /// `query`, with a text replaced by its vector.

@@ -14,8 +14,8 @@ use super::inference;
 use super::select::Selection;
 use super::{change, read};
 use crate::dto::{
-    BatchIn, Count, CountRequest, DeletePoints, FilterIn, Record, RetrieveRequest, ScrollPage, ScrollRequest,
-    UpdateMode, UpdateResult, UpdateStatus, Upsert, VectorIn,
+    BatchIn, BatchVectors, Count, CountRequest, DeletePoints, DeleteVectors, FilterIn, Record, RetrieveRequest,
+    ScrollPage, ScrollRequest, UpdateMode, UpdateResult, UpdateStatus, UpdateVectors, Upsert, VectorIn, VectorsIn,
 };
 use crate::store::Store;
 
@@ -32,7 +32,7 @@ pub(super) async fn upsert(
     let Columns { ids, vectors, payloads } = columns(request)?;
     let vectors = inference::vectors(vectors).await?;
     let points = ids.into_iter().zip(vectors).zip(payloads);
-    let points = points.map(|((id, vector), payload)| Point { id, vector, payload: payload.unwrap_or_default() });
+    let points = points.map(|((id, vectors), payload)| Point { id, vectors, payload: payload.unwrap_or_default() });
     let points = points.collect();
     let wanted = match (mode, filter) {
         (UpdateMode::Upsert, None) => Change::Upsert(points),
@@ -53,6 +53,39 @@ pub(super) async fn delete(
         Which::Matching(filter) => Change::DeleteMatching(filter),
     };
     change(store, name, wanted).await.map(completed)
+}
+
+pub(super) async fn update_vectors(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<UpdateVectors>,
+) -> ApiResult<UpdateResult> {
+    not_empty("points", request.points.len())?;
+    let (ids, vectors): (Vec<PointId>, _) = request.points.into_iter().map(|point| (point.id, point.vector)).unzip();
+    let points = ids.into_iter().zip(inference::vectors(vectors).await?).collect();
+    let filter = request.update_filter.map(|FilterIn(filter)| filter);
+    change(store, name, Change::UpdateVectors(points, filter)).await.map(completed)
+}
+
+pub(super) async fn delete_vectors(
+    State(store): State<Arc<Store>>,
+    Path(name): Path<String>,
+    Body(request): Body<DeleteVectors>,
+) -> ApiResult<UpdateResult> {
+    not_empty("vector", request.vector.len())?;
+    let wanted = match which(request.points, request.filter)? {
+        Which::Ids(ids) => Change::DeleteVectors(ids, request.vector),
+        Which::Matching(filter) => Change::DeleteVectorsMatching(filter, request.vector),
+    };
+    change(store, name, wanted).await.map(completed)
+}
+
+/// Checks a list that must not be empty.
+fn not_empty(field: &'static str, len: usize) -> Result<(), ApiError> {
+    match len {
+        0 => Err(ApiError::Validation { field, problem: "an empty list, expected at least one".into() }),
+        _ => Ok(()),
+    }
 }
 
 /// The points that a change is about.
@@ -89,6 +122,7 @@ pub(super) async fn retrieve(
 ) -> ApiResult<Vec<Record>> {
     let wanted = Selection::new(request.with_payload, request.with_vector, true)?;
     let records = read(store, name, move |collection| {
+        wanted.check(collection)?;
         Ok(request.ids.iter().filter_map(|&id| collection.get(id)).map(|point| wanted.record(point)).collect())
     });
     records.await.map(Answer)
@@ -104,6 +138,7 @@ pub(super) async fn scroll(
     let filter = request.filter.map(|FilterIn(filter)| filter);
     let from = request.offset.unwrap_or(PointId::FIRST);
     let page = read(store, name, move |collection| {
+        wanted.check(collection)?;
         let mut rest = in_id_order(collection, from, filter.as_ref());
         let points = rest.by_ref().take(limit).map(|point| wanted.record(point)).collect();
         Ok(ScrollPage { points, next_page_offset: rest.next().map(|point| point.id()) })
@@ -150,7 +185,7 @@ pub(super) fn positive(field: &'static str, number: Option<usize>) -> Result<Opt
 /// Points by column, as many of each.
 struct Columns {
     ids: Vec<PointId>,
-    vectors: Vec<VectorIn>,
+    vectors: Vec<VectorsIn>,
     payloads: Vec<Option<Payload>>,
 }
 
@@ -163,6 +198,10 @@ fn columns(request: Upsert) -> Result<Columns, ApiError> {
         }
         (None, Some(BatchIn { ids, vectors, payloads })) => {
             let rows = ids.len();
+            let vectors = match vectors {
+                BatchVectors::Points(vectors) => vectors,
+                BatchVectors::Names(names) => by_point(names, rows)?,
+            };
             let payloads = payloads.unwrap_or_else(|| vec![None; rows]);
             for (column, found) in [("vectors", vectors.len()), ("payloads", payloads.len())] {
                 if found != rows {
@@ -174,4 +213,17 @@ fn columns(request: Upsert) -> Result<Columns, ApiError> {
         }
         _ => Err(ApiError::Format("expected either `points` or `batch`".into())),
     }
+}
+
+/// Vectors by name, one of each for every point, as the vectors of `points` points.
+fn by_point(names: Vec<(String, Vec<VectorIn>)>, points: usize) -> Result<Vec<VectorsIn>, ApiError> {
+    let mut rows = vec![VectorsIn(Vec::new()); points];
+    for (name, vectors) in names {
+        if vectors.len() != points {
+            let problem = format!("{points} ids but {} vectors `{name}`", vectors.len());
+            return Err(ApiError::Validation { field: "batch", problem });
+        }
+        rows.iter_mut().zip(vectors).for_each(|(row, vector)| row.0.push((name.clone(), vector)));
+    }
+    Ok(rows)
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use vicino_index::collection::{Collection, Found, PointView, Search};
 use vicino_index::filter::Filter;
-use vicino_index::{PointId, SearchParams};
+use vicino_index::{Metric, PointId, SearchParams};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
 use super::points::{DEFAULT_LIMIT, in_id_order, positive};
-use super::select::{Selection, only_default};
+use super::select::Selection;
 use super::{inference, read};
 use crate::dto::{Explained, FilterIn, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
 use crate::store::Store;
@@ -66,6 +66,7 @@ type Asked<'a> = (Cow<'a, [f32]>, Search<'a>);
 /// A query, checked.
 struct Plan {
     query: Option<QueryIn>,
+    using: String,
     limit: usize,
     offset: usize,
     ef: usize,
@@ -77,13 +78,13 @@ struct Plan {
 
 impl Plan {
     async fn new(request: QueryRequest) -> Result<Self, ApiError> {
-        only_default(request.using.as_deref().unwrap_or_default())?;
         if request.query.is_none() && request.score_threshold.is_some() {
             return Err(ApiError::WrongInput("score_threshold without a query: expected `query`".into()));
         }
         let params = request.params.unwrap_or_default();
         Ok(Plan {
             query: inference::query(request.query).await?,
+            using: request.using.unwrap_or_default(),
             limit: positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT),
             offset: request.offset.unwrap_or(0),
             ef: positive("params.hnsw_ef", params.hnsw_ef)?.unwrap_or(SearchParams::DEFAULT_EF),
@@ -111,21 +112,31 @@ impl Plan {
 
     /// What is searched for, and how; none without a query.
     fn search(&self, collection: &Collection) -> Result<Option<Asked<'_>>, ApiError> {
+        self.wanted.check(collection)?;
+        let using = self.using.as_str();
+        if !using.is_empty() && collection.schema().vectors.get(using).is_none() {
+            return Err(ApiError::NoVector(self.using.clone()));
+        }
         let (vector, except) = match &self.query {
             None => return Ok(None),
             Some(QueryIn::Vector(vector)) => (Cow::Borrowed(vector.as_slice()), None),
             Some(QueryIn::Document(_)) => unreachable!("`Plan::new` has put its vector in its place"),
             Some(QueryIn::Point(id)) => {
                 let point = collection.get(*id).ok_or(ApiError::NoPoint(*id))?;
-                (Cow::Owned(point.vector()), Some(*id))
+                let vector = point.vector(using).ok_or_else(|| match using {
+                    "" => ApiError::NoVector(String::new()),
+                    _ => ApiError::WrongInput(format!("point {id} has no vector `{using}` to search with")),
+                });
+                (Cow::Owned(vector?), Some(*id))
             }
         };
         let k = self.limit.saturating_add(self.offset);
-        Ok(Some((vector, Search { k, ef: self.ef, exact: self.exact, except, filter: self.filter.as_ref() })))
+        Ok(Some((vector, Search { k, ef: self.ef, exact: self.exact, except, filter: self.filter.as_ref(), using })))
     }
 
     fn scored_all(&self, collection: &Collection, found: Vec<Found<'_>>) -> Vec<ScoredPoint> {
-        let larger_is_nearer = collection.schema().vectors.metric().larger_is_nearer();
+        let metric = collection.schema().vectors.metric(&self.using);
+        let larger_is_nearer = metric.is_some_and(Metric::larger_is_nearer);
         let good_enough = |score: f32| match self.threshold {
             None => true,
             Some(threshold) => {
@@ -147,7 +158,7 @@ impl Plan {
     }
 
     fn scored(&self, point: PointView<'_>, score: f32) -> ScoredPoint {
-        let (payload, vector) = (self.wanted.payload(point), self.wanted.vector(point));
+        let (payload, vector) = (self.wanted.payload(point), self.wanted.vectors(point));
         ScoredPoint { id: point.id(), version: point.version(), score, payload, vector }
     }
 }

@@ -1,16 +1,23 @@
 //! How much of a point goes into an answer.
 
 use serde_json::Value;
-use vicino_index::collection::{Payload, PointView};
+use vicino_index::collection::{Collection, Payload, PointView};
 
 use super::error::ApiError;
-use crate::dto::{ExcludeKeys, IncludeKeys, Record, WithPayload, WithVector};
+use crate::dto::{ExcludeKeys, IncludeKeys, Record, VectorsOut, WithPayload, WithVector};
 
 /// What is wanted of each point, checked.
 #[derive(Debug, Clone)]
 pub(super) struct Selection {
     payload: PayloadPart,
-    vector: bool,
+    vectors: VectorsPart,
+}
+
+#[derive(Debug, Clone)]
+enum VectorsPart {
+    All,
+    Nothing,
+    Named(Vec<String>),
 }
 
 #[derive(Debug, Clone)]
@@ -39,20 +46,27 @@ impl Selection {
             }
             WithPayload::Exclude(ExcludeKeys { exclude }) => PayloadPart::Without(paths(&exclude)?),
         };
-        let vector = match vector {
-            None => false,
-            Some(WithVector::All(wanted)) => wanted,
-            Some(WithVector::Named(names)) => {
-                names.iter().try_for_each(|name| only_default(name))?;
-                !names.is_empty()
-            }
+        let vectors = match vector {
+            None | Some(WithVector::All(false)) => VectorsPart::Nothing,
+            Some(WithVector::All(true)) => VectorsPart::All,
+            Some(WithVector::Named(names)) if names.is_empty() => VectorsPart::Nothing,
+            Some(WithVector::Named(names)) => VectorsPart::Named(names),
         };
-        Ok(Selection { payload, vector })
+        Ok(Selection { payload, vectors })
     }
 
-    /// Payload and vector.
+    /// Payload and vectors.
     pub(super) fn everything() -> Self {
-        Selection { payload: PayloadPart::All, vector: true }
+        Selection { payload: PayloadPart::All, vectors: VectorsPart::All }
+    }
+
+    /// Checks that `collection` has the vectors that are named.
+    pub(super) fn check(&self, collection: &Collection) -> Result<(), ApiError> {
+        let VectorsPart::Named(names) = &self.vectors else { return Ok(()) };
+        match names.iter().find(|name| collection.schema().vectors.get(name).is_none()) {
+            Some(name) => Err(ApiError::NoVector(name.clone())),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn payload(&self, point: PointView<'_>) -> Option<Payload> {
@@ -64,18 +78,17 @@ impl Selection {
         }
     }
 
-    pub(super) fn vector(&self, point: PointView<'_>) -> Option<Vec<f32>> {
-        self.vector.then(|| point.vector())
+    pub(super) fn vectors(&self, point: PointView<'_>) -> Option<VectorsOut> {
+        match &self.vectors {
+            VectorsPart::All => VectorsOut::of(point, |_| true),
+            VectorsPart::Nothing => None,
+            VectorsPart::Named(names) => VectorsOut::of(point, |name| names.iter().any(|wanted| wanted == name)),
+        }
     }
 
     pub(super) fn record(&self, point: PointView<'_>) -> Record {
-        Record { id: point.id(), payload: self.payload(point), vector: self.vector(point) }
+        Record { id: point.id(), payload: self.payload(point), vector: self.vectors(point) }
     }
-}
-
-/// Checks the name of a vector: the default one, "", is the only one there is.
-pub(super) fn only_default(name: &str) -> Result<(), ApiError> {
-    if name.is_empty() { Ok(()) } else { Err(ApiError::WrongInput(format!("Not existing vector name error: {name}"))) }
 }
 
 pub(super) fn paths(keys: &[String]) -> Result<Vec<Path>, ApiError> {

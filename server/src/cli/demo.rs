@@ -75,7 +75,7 @@ impl Demo {
 fn build(dataset: &Dataset) -> anyhow::Result<(Collection, Vec<Vec<f32>>)> {
     let dim = dataset.train.dim();
     let schema = Schema {
-        vectors: VectorSpec::new(dim, dataset.metric, ElementType::F32)?,
+        vectors: VectorSpec::new(dim, dataset.metric, ElementType::F32)?.into(),
         hnsw: HnswParams::new(HnswConfig::DEFAULT_M, HnswConfig::DEFAULT_EF_CONSTRUCT),
         // What is measured is the graph, even where comparing every vector would be as fast.
         full_scan_bytes: 0,
@@ -83,7 +83,9 @@ fn build(dataset: &Dataset) -> anyhow::Result<(Collection, Vec<Vec<f32>>)> {
     };
     let mut collection = Collection::new(schema)?;
     let batch = rows(&dataset.train).into_iter().zip(0..);
-    let batch = batch.map(|(vector, id)| Point { id: PointId::Integer(id), vector, payload: Payload::new() }).collect();
+    let batch = batch
+        .map(|(vector, id)| Point { id: PointId::Integer(id), vectors: vector.into(), payload: Payload::new() })
+        .collect();
     let bar = ProgressBar::new(dataset.train.len() as u64);
     let progress = |done: usize, _: usize| bar.set_position(done as u64);
     let started = Instant::now();
@@ -136,7 +138,7 @@ fn show(collection: &Collection, dataset: &Dataset, queries: &[Vec<f32>]) -> any
     for found in &found {
         println!("  point {:<8} {:.4}", found.point.id(), found.score);
     }
-    let pictures = std::iter::once(query.clone()).chain(found.iter().map(|found| found.point.vector()));
+    let pictures = std::iter::once(query.clone()).chain(found.iter().filter_map(|found| found.point.vector("")));
     if let Some(pictures) = picture::row(&pictures.collect::<Vec<Vec<f32>>>()) {
         println!("\nthe query, then these points:\n{pictures}");
     }

@@ -90,8 +90,12 @@ impl Info {
             let inspection = inspect(&RealFs, home)?;
             let Inspection { schema, operation, checkpoint, segments, files, .. } = &inspection;
             println!("{}", summary(&inspection));
-            let (vectors, hnsw) = (schema.vectors, schema.hnsw);
-            println!("  vectors of {} × {}, {} distance", vectors.dim(), vectors.element(), vectors.metric());
+            let hnsw = schema.hnsw;
+            for vector in schema.vectors.iter() {
+                let (name, spec) = (vector.name(), vector.spec());
+                let name = if name.is_empty() { String::new() } else { format!(" `{name}`") };
+                println!("  vectors{name} of {} × {}, {} distance", spec.dim(), spec.element(), spec.metric());
+            }
             println!("  m {}, ef_construction {}", hnsw.m, hnsw.ef_construction);
             println!("  operation {operation}, manifest {checkpoint}");
             for SegmentInfo { number, rows, dead, kind, .. } in segments.iter().filter(|segment| segment.number > 0) {

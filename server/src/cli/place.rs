@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vicino_index::collection::{Change, Options, Payload, Point, PointView};
+use vicino_index::collection::{Change, Options, Payload, Point, PointVectors, PointView};
 use vicino_index::{BuildOptions, PointId};
 
 use super::remote::{DEFAULT_URL, Remote, encoded};
 use crate::api;
-use crate::dto::{Compacted, Distance, SnapshotDescription};
+use crate::dto::{Compacted, Distance, SnapshotDescription, VectorsOut};
 use crate::store::{CollectionName, Restore, Shared, Store};
 
 /// Which collection, on the command line.
@@ -41,8 +41,8 @@ impl PlaceArgs {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct PointRow {
     pub(super) id: PointId,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) vector: Vec<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) vector: Option<VectorsOut>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub(super) payload: Payload,
 }
@@ -53,7 +53,7 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Pa
 
 impl PointRow {
     fn of(point: PointView<'_>) -> Self {
-        PointRow { id: point.id(), vector: point.vector(), payload: point.payload() }
+        PointRow { id: point.id(), vector: VectorsOut::of(point, |_| true), payload: point.payload() }
     }
 }
 
@@ -130,7 +130,10 @@ impl Place {
                 let _: Value = server.send("PUT", "/points?wait=true", &json!({ "points": points }))?;
             }
             Place::Folder { store, name, .. } => {
-                let points = points.into_iter().map(|PointRow { id, vector, payload }| Point { id, vector, payload });
+                let points = points.into_iter().map(|PointRow { id, vector, payload }| {
+                    let vectors = vector.map_or_else(PointVectors::default, PointVectors::from);
+                    Point { id, vectors, payload }
+                });
                 Self::folder_collection(store, name)?.write(Change::Upsert(points.collect()))?;
             }
         }
@@ -147,7 +150,7 @@ impl Place {
                 let collection = Self::folder_collection(store, name)?;
                 let collection = collection.read();
                 let found = ids.iter().filter_map(|&id| collection.get(id));
-                Ok(found.map(|point| PointRow { vector: Vec::new(), ..PointRow::of(point) }).collect())
+                Ok(found.map(|point| PointRow { vector: None, ..PointRow::of(point) }).collect())
             }
         }
     }

@@ -13,7 +13,9 @@ use super::{IndexInfo, Unserved};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateCollection {
-    /// [`VectorParams`], kept as given, since clients compare what comes back with what they sent.
+    /// [`VectorParams`], or a map of them by name; kept as given, since clients compare what comes back with what they sent. Absent: named
+    /// vectors, of which there are none until some are added.
+    #[serde(default)]
     pub vectors: Map<String, Value>,
     /// How graphs are built.
     #[serde(default)]
@@ -70,7 +72,7 @@ pub struct VectorParams {
     /// How a coordinate is stored; by default as a 32-bit float.
     #[serde(default)]
     pub datatype: Option<Datatype>,
-    /// How the graph is built; goes before the collection's setting.
+    /// How the graph is built; goes before the collection's setting. Not served yet for vectors with names.
     #[serde(default)]
     pub hnsw_config: Option<HnswConfig>,
     /// Not served yet: vectors are kept in memory.
@@ -85,6 +87,17 @@ pub struct VectorParams {
     /// Not served yet.
     #[serde(default)]
     pub multivector_config: Unserved,
+}
+
+/// `PUT /collections/{name}/vectors/{vector}`: points may have this vector, too.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateVector {
+    /// What it is: [`VectorParams`], kept as given.
+    pub dense: Map<String, Value>,
+    /// Not served yet.
+    #[serde(default)]
+    pub sparse: Unserved,
 }
 
 /// The metrics, by Qdrant's names.

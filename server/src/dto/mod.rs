@@ -15,20 +15,20 @@ mod vector;
 
 pub use collection::{
     CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, Compacted,
-    CreateCollection, Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
+    CreateCollection, CreateVector, Datatype, Distance, Exists, HnswConfig, HnswInfo, OptimizerInfo, VectorParams,
 };
 pub use filter::{FilterIn, MAX_CONDITIONS, MAX_FILTER_DEPTH};
 pub use index::{CreateIndex, FieldKind, FieldParams, FieldSchema, IndexInfo, TextInfo, TokenizerIn};
 pub use params::{CallParams, WriteOrdering};
 pub use point::{
-    BatchIn, ClearPayload, Count, CountRequest, DeletePayload, DeletePoints, ExcludeKeys, IncludeKeys, PointIn, Record,
-    RetrieveRequest, ScrollPage, ScrollRequest, SetPayload, UpdateMode, UpdateResult, UpdateStatus, Upsert,
-    WithPayload, WithVector,
+    BatchIn, BatchVectors, ClearPayload, Count, CountRequest, DeletePayload, DeletePoints, DeleteVectors, ExcludeKeys,
+    IncludeKeys, PointIn, PointVectorsIn, Record, RetrieveRequest, ScrollPage, ScrollRequest, SetPayload, UpdateMode,
+    UpdateResult, UpdateStatus, UpdateVectors, Upsert, VectorsOut, WithPayload, WithVector,
 };
 pub use query::{Explained, QueryAnswer, QueryBatch, QueryRequest, ScoredPoint, SearchParamsIn, SearchRequest};
 pub use snapshot::{RecoverSnapshot, SnapshotDescription, SnapshotPriority, UploadParams};
 pub use unserved::Unserved;
-pub use vector::{Document, NamedVector, QueryIn, SearchVector, VectorIn};
+pub use vector::{Document, NamedVector, QueryIn, SearchVector, VectorIn, VectorsIn};
 
 /// The version of Qdrant's API that is spoken; clients compare it with their own.
 pub const QDRANT_VERSION: &str = "1.19.0";

@@ -1,10 +1,14 @@
 //! Bodies that store, delete, read and count points.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use vicino_index::PointId;
-use vicino_index::collection::Payload;
+use vicino_index::collection::{Payload, PointVectors, PointView};
 
-use super::{FilterIn, Unserved, VectorIn};
+use super::{FilterIn, Unserved, VectorIn, VectorsIn};
 
 /// `PUT …/points`: `points` or `batch`.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,8 +37,8 @@ pub struct Upsert {
 pub struct PointIn {
     /// Its id.
     pub id: PointId,
-    /// Its vector.
-    pub vector: VectorIn,
+    /// Its vectors.
+    pub vector: VectorsIn,
     /// Its payload, stored as it is.
     #[serde(default)]
     pub payload: Option<Payload>,
@@ -46,11 +50,93 @@ pub struct PointIn {
 pub struct BatchIn {
     /// `[points]`.
     pub ids: Vec<PointId>,
-    /// `[points]`.
-    pub vectors: Vec<VectorIn>,
+    /// `[points]`; or by name, `[points]` under each.
+    pub vectors: BatchVectors,
     /// `[points]`, or absent.
     #[serde(default)]
     pub payloads: Option<Vec<Option<Payload>>>,
+}
+
+/// The vectors of several points.
+#[derive(Debug, Clone)]
+pub enum BatchVectors {
+    /// Point by point.
+    Points(Vec<VectorsIn>),
+    /// Name by name, for each point one.
+    Names(Vec<(String, Vec<VectorIn>)>),
+}
+
+impl<'de> Deserialize<'de> for BatchVectors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PointsOrNames)
+    }
+}
+
+struct PointsOrNames;
+
+impl<'de> Visitor<'de> for PointsOrNames {
+    type Value = BatchVectors;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of vectors, or a map of such lists by name")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<BatchVectors, A::Error> {
+        let mut points = Vec::new();
+        while let Some(vectors) = seq.next_element()? {
+            points.push(vectors);
+        }
+        Ok(BatchVectors::Points(points))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BatchVectors, A::Error> {
+        let mut names = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            names.push(entry);
+        }
+        Ok(BatchVectors::Names(names))
+    }
+}
+
+/// `PUT …/points/vectors`: these points get these vectors; others of theirs stay.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateVectors {
+    /// The points, all of which must exist.
+    pub points: Vec<PointVectorsIn>,
+    /// Of these points those that match, as they are.
+    #[serde(default)]
+    pub update_filter: Option<FilterIn>,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
+}
+
+/// New vectors of one point.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointVectorsIn {
+    /// Its id.
+    pub id: PointId,
+    /// The vectors.
+    pub vector: VectorsIn,
+}
+
+/// `POST …/points/vectors/delete`: vectors of these names go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteVectors {
+    /// The names.
+    pub vector: Vec<String>,
+    /// Of which points, all of which must exist; or `filter`.
+    #[serde(default)]
+    pub points: Option<Vec<PointId>>,
+    /// Those that match.
+    #[serde(default)]
+    pub filter: Option<FilterIn>,
+    /// Not served yet.
+    #[serde(default)]
+    pub shard_key: Unserved,
 }
 
 /// What to do with points that exist.
@@ -232,9 +318,41 @@ pub struct Record {
     /// Its payload, or the part that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
-    /// Its vector, as stored.
+    /// Its vectors, as stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vector: Option<Vec<f32>>,
+    pub vector: Option<VectorsOut>,
+}
+
+/// The vectors of a point, as clients get them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum VectorsOut {
+    /// The one without a name.
+    One(Vec<f32>),
+    /// By name.
+    Named(BTreeMap<String, Vec<f32>>),
+}
+
+impl From<VectorsOut> for PointVectors {
+    fn from(vectors: VectorsOut) -> Self {
+        match vectors {
+            VectorsOut::One(vector) => vector.into(),
+            VectorsOut::Named(vectors) => vectors.into_iter().collect(),
+        }
+    }
+}
+
+impl VectorsOut {
+    /// Those vectors of `point` whose names are `wanted`; none if the only one, which has no name, is not.
+    pub fn of(point: PointView<'_>, wanted: impl Fn(&str) -> bool) -> Option<Self> {
+        match point.has_vector("") {
+            true => point.vector("").filter(|_| wanted("")).map(VectorsOut::One),
+            false => {
+                let vectors = point.vectors().into_iter().filter(|(name, _)| wanted(name));
+                Some(VectorsOut::Named(vectors.collect()))
+            }
+        }
+    }
 }
 
 /// How much of the payload to return. Keys are paths: `a.b` is key `b` of the object at `a`.
@@ -273,6 +391,6 @@ pub struct ExcludeKeys {
 pub enum WithVector {
     /// Yes or no.
     All(bool),
-    /// Those of these names; only the default one, "", exists.
+    /// Those of these names; "" is the one without a name.
     Named(Vec<String>),
 }

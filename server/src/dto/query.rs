@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vicino_index::PointId;
 use vicino_index::collection::{Payload, SegmentExplain};
 
-use super::{FilterIn, NamedVector, QueryIn, SearchVector, Unserved, WithPayload, WithVector};
+use super::{FilterIn, NamedVector, QueryIn, SearchVector, Unserved, VectorsOut, WithPayload, WithVector};
 
 /// `POST …/points/query`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -31,7 +31,7 @@ pub struct QueryRequest {
     /// Absent: no.
     #[serde(default)]
     pub with_vector: Option<WithVector>,
-    /// Which vector; only the default one, "", exists.
+    /// The name of the vector that is compared; absent or "": the one without a name.
     #[serde(default)]
     pub using: Option<String>,
     /// Which points may be answers; absent: all.
@@ -160,7 +160,7 @@ pub struct ScoredPoint {
     /// Its payload, or the part that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
-    /// Its vector, as stored.
+    /// Its vectors, as stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vector: Option<Vec<f32>>,
+    pub vector: Option<VectorsOut>,
 }

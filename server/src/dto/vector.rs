@@ -46,7 +46,7 @@ impl DocumentParts {
     }
 }
 
-/// A point's vector: a list of numbers, `{"": […]}`, which names the default vector, or a text.
+/// One vector: a list of numbers, or a text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum VectorIn {
     /// As it is.
@@ -57,48 +57,138 @@ pub enum VectorIn {
 
 impl<'de> Deserialize<'de> for VectorIn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Vectors)
+        match deserializer.deserialize_any(Given)? {
+            Found::Numbers(numbers) => Ok(VectorIn::Numbers(numbers)),
+            Found::Document(document) => Ok(VectorIn::Document(document)),
+            _ => Err(D::Error::custom(VECTOR)),
+        }
     }
 }
 
-struct Vectors;
+/// A point's vectors by name: a list of numbers or a text is the one without a name, and a map has one under each name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorsIn(pub Vec<(String, VectorIn)>);
 
-impl<'de> Visitor<'de> for Vectors {
-    type Value = VectorIn;
+impl<'de> Deserialize<'de> for VectorsIn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let unnamed = |vector| Ok(VectorsIn(vec![(String::new(), vector)]));
+        match deserializer.deserialize_any(Given)? {
+            Found::Numbers(numbers) => unnamed(VectorIn::Numbers(numbers)),
+            Found::Document(document) => unnamed(VectorIn::Document(document)),
+            Found::Named(vectors) => Ok(VectorsIn(vectors)),
+            Found::Text(_) | Found::Nothing => Err(D::Error::custom(VECTOR)),
+        }
+    }
+}
+
+const VECTOR: &str = "expected a vector: a list of numbers, or {\"text\": …, \"model\": …}; or a map of such by name";
+
+/// What stands where a vector may.
+enum Found {
+    Numbers(Vec<f32>),
+    Document(Document),
+    Named(Vec<(String, VectorIn)>),
+    /// Inside a document.
+    Text(String),
+    Nothing,
+}
+
+impl<'de> Deserialize<'de> for Found {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Given)
+    }
+}
+
+struct Given;
+
+impl<'de> Visitor<'de> for Given {
+    type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a vector: a list of numbers, or {\"text\": …, \"model\": …}")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<VectorIn, A::Error> {
-        coordinates(seq).map(VectorIn::Numbers)
+    fn visit_unit<E: Error>(self) -> Result<Found, E> {
+        Ok(Found::Nothing)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<VectorIn, A::Error> {
-        let (mut vector, mut document) = (None, DocumentParts::default());
+    fn visit_str<E: Error>(self, text: &str) -> Result<Found, E> {
+        Ok(Found::Text(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Found, A::Error> {
+        coordinates(seq).map(Found::Numbers)
+    }
+
+    /// A vector may be named `text`, so what a map is shows in its values: a document's are strings.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        let (mut named, mut document) = (Vec::new(), DocumentParts::default());
+        let mut options = false;
         while let Some(name) = map.next_key::<String>()? {
-            if document.take(&name, &mut map)? {
-                continue;
-            }
-            if !name.is_empty() {
-                let message = format!(
-                    "named vector `{name}`: only the default vector is supported yet, given as a list of numbers"
-                );
+            if matches!(name.as_str(), "indices" | "values") {
+                let message = format!("`{name}`: sparse vectors are not supported yet");
                 return Err(A::Error::custom(message));
             }
-            vector = Some(map.next_value()?);
+            match map.next_value()? {
+                Found::Text(text) if name == "text" => document.text = Some(text),
+                Found::Text(text) if name == "model" => document.model = Some(text),
+                Found::Numbers(numbers) => named.push((name, VectorIn::Numbers(numbers))),
+                Found::Document(inner) => named.push((name, VectorIn::Document(inner))),
+                Found::Nothing => {}
+                Found::Named(inner) if name == "options" => options = options || !inner.is_empty(),
+                Found::Text(_) | Found::Named(_) => return Err(A::Error::custom(format!("`{name}`: {VECTOR}"))),
+            }
         }
-        let vector = document.finish()?.map(VectorIn::Document).or(vector);
-        vector.ok_or_else(|| A::Error::custom("no vector given: points without one are not supported yet"))
+        match document.finish()? {
+            None => Ok(Found::Named(named)),
+            Some(_) if options => Err(A::Error::custom("options: not supported yet")),
+            Some(document) if named.is_empty() => Ok(Found::Document(document)),
+            Some(_) => Err(A::Error::custom(format!("vectors beside a text: {VECTOR}"))),
+        }
     }
 }
 
 fn coordinates<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Vec<f32>, A::Error> {
     let mut vector = Vec::new();
-    while let Some(value) = seq.next_element()? {
+    while let Some(Coordinate(value)) = seq.next_element()? {
         vector.push(value);
     }
     Ok(vector)
+}
+
+/// A number, where a list would be a multivector.
+struct Coordinate(f32);
+
+impl<'de> Deserialize<'de> for Coordinate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Number).map(Coordinate)
+    }
+}
+
+struct Number;
+
+impl<'de> Visitor<'de> for Number {
+    type Value = f32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<f32, A::Error> {
+        Err(A::Error::custom("a list of vectors: multivectors are not supported yet"))
+    }
 }
 
 /// What is searched for: a vector, or that of a stored point or of a text.

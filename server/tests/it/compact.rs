@@ -97,8 +97,9 @@ fn held(data: &Path) -> (Vec<(u64, String)>, usize) {
     let store = Store::open(data, TENDED).unwrap();
     let shared = store.get("c").unwrap();
     let view = shared.read();
-    let point =
-        |point: PointView<'_>| (point.version(), format!("{} {:?} {:?}", point.id(), point.vector(), point.payload()));
+    let point = |point: PointView<'_>| {
+        (point.version(), format!("{} {:?} {:?}", point.id(), point.vector(""), point.payload()))
+    };
     (view.scroll(PointId::FIRST).map(point).collect(), view.rows() - view.len())
 }
 
@@ -120,12 +121,17 @@ fn wherever_it_is_killed_it_goes_on() {
     {
         let store = Store::open(&from, TENDED).unwrap();
         let vectors = VectorSpec::new(3, Metric::L2, ElementType::F32).unwrap();
-        let schema = Schema { vectors, hnsw: HnswParams::new(8, 32), full_scan_bytes: 100, note: Payload::new() };
+        let schema = Schema {
+            vectors: vectors.into(),
+            hnsw: HnswParams::new(8, 32),
+            full_scan_bytes: 100,
+            note: Payload::new(),
+        };
         assert!(store.create(CollectionName::new("c").unwrap(), schema).unwrap());
         let shared = store.get("c").unwrap();
         for (number, ids) in [(0..300), (200..500), (100..350), (490..510)].into_iter().enumerate() {
             let vector = |id: u64| vec![id as f32, (id % 7) as f32, number as f32];
-            let point = |id| Point { id: PointId::Integer(id), vector: vector(id), payload: Payload::new() };
+            let point = |id| Point { id: PointId::Integer(id), vectors: vector(id).into(), payload: Payload::new() };
             shared.write(Change::Upsert(ids.map(point).collect())).unwrap();
             if number < 3 {
                 shared.checkpoint().unwrap();

@@ -6,6 +6,7 @@ mod embed;
 mod files;
 mod kill;
 mod ledger;
+mod named;
 mod power;
 mod process;
 mod program;

@@ -40,12 +40,12 @@ fn name(text: &str) -> CollectionName {
 /// Graphs from the third row on.
 fn schema() -> Schema {
     let vectors = VectorSpec::new(3, Metric::L2, ElementType::F32).unwrap();
-    Schema { vectors, hnsw: HnswParams::new(4, 16), full_scan_bytes: 24, note: Payload::new() }
+    Schema { vectors: vectors.into(), hnsw: HnswParams::new(4, 16), full_scan_bytes: 24, note: Payload::new() }
 }
 
 fn point(id: u64, of: u64) -> Point {
     let payload = json!({"of": of, "text": "ü".repeat((id % 5) as usize)}).as_object().unwrap().clone();
-    Point { id: PointId::Integer(id), vector: vec![id as f32, of as f32, 0.5], payload }
+    Point { id: PointId::Integer(id), vectors: vec![id as f32, of as f32, 0.5].into(), payload }
 }
 
 type State = BTreeMap<String, (u64, Vec<u32>, Value)>;
@@ -55,7 +55,7 @@ fn state(store: &Store, collection: &str) -> State {
     assert_eq!(store.damaged(), []);
     let view = store.get(collection).unwrap_or_else(|| panic!("no collection {collection}")).read();
     let held = view.scroll(PointId::FIRST).map(|point| {
-        let bits = point.vector().iter().map(|x| x.to_bits()).collect();
+        let bits = point.vector("").unwrap().iter().map(|x| x.to_bits()).collect();
         (point.id().to_string(), (point.version(), bits, Value::Object(point.payload())))
     });
     held.collect()
@@ -240,8 +240,8 @@ fn a_restore_that_is_cut_short_leaves_the_old_collection_or_the_new_one() {
     for n in 0..3 {
         let mut after = state(&store, "c");
         let version = store.get("c").unwrap().read().operation() + 1;
-        let Point { vector, payload, .. } = point(7000 + n, n);
-        let bits = vector.iter().map(|x| x.to_bits()).collect();
+        let Point { vectors, payload, .. } = point(7000 + n, n);
+        let bits = vectors.get("").unwrap().iter().map(|x| x.to_bits()).collect();
         after.insert((7000 + n).to_string(), (version, bits, Value::Object(payload)));
         watch.lock().unwrap().may.push(after.clone());
         write(&store, Change::Upsert(vec![point(7000 + n, n)]));

@@ -12,7 +12,7 @@ use vicino_server::store::{CollectionName, Store};
 
 fn schema() -> Schema {
     let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32).unwrap();
-    Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 1 << 20, note: Payload::new() }
+    Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 1 << 20, note: Payload::new() }
 }
 
 fn open(fs: &SimFs) -> Store {
@@ -60,7 +60,7 @@ fn collections_are_made_and_removed_whole() {
         ledger.lock().unwrap().may.insert(name.into());
         assert!(store.create(CollectionName::new(name).unwrap(), schema()).unwrap());
         *ledger.lock().unwrap() = Ledger { must: names(&store), may: BTreeSet::new() };
-        let point = Point { id: PointId::Integer(1), vector: vec![1.0, 2.0], payload: Payload::new() };
+        let point = Point { id: PointId::Integer(1), vectors: vec![1.0, 2.0].into(), payload: Payload::new() };
         store.get(name).unwrap().write(Change::Upsert(vec![point])).unwrap();
     }
     {

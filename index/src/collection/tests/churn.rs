@@ -21,7 +21,11 @@ fn point(random: &mut Random, id: u64) -> Point {
         let spread = (random.below(1000) as f32 + random.below(1000) as f32) / 1000.0;
         ((center * 37 + dim as u64 * 11) % 17) as f32 + spread
     };
-    Point { id: PointId::Integer(id), vector: (0..DIM).map(|dim| near(dim, random)).collect(), payload: Payload::new() }
+    Point {
+        id: PointId::Integer(id),
+        vectors: (0..DIM).map(|dim| near(dim, random)).collect::<Vec<f32>>().into(),
+        payload: Payload::new(),
+    }
 }
 
 /// Of the ten nearest points of each query the part that is found.
@@ -46,7 +50,8 @@ fn bytes_of_files(fs: &SimFs, dir: &Path) -> u64 {
 fn churn_wears_nothing_down() {
     let rounds = std::env::var("VICINO_CHURN_ROUNDS").map_or(20, |count| count.parse().expect("a number"));
     let vectors = VectorSpec::new(DIM, Metric::L2, ElementType::F32).unwrap();
-    let schema = Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 0, note: Payload::new() };
+    let schema =
+        Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 0, note: Payload::new() };
     let options = Options { upkeep: Upkeep::Along, seal_rows: 300, reserve_bytes: 100, ..Options::default() };
     let fs = file_system();
     let make = |name: &str| {
@@ -65,11 +70,11 @@ fn churn_wears_nothing_down() {
     }
     let (fresh, fresh_dir) = make("fresh");
     let view = worn.read();
-    let all = view.scroll(PointId::FIRST).map(|p| Point { id: p.id(), vector: p.vector(), payload: Payload::new() });
+    let all = view.scroll(PointId::FIRST).map(|p| Point { id: p.id(), vectors: p.vectors(), payload: Payload::new() });
     fresh.write(Change::Upsert(all.collect())).unwrap();
     fresh.compact(&BuildOptions::default()).unwrap();
     worn.checkpoint().unwrap();
-    let queries: Vec<Vec<f32>> = (0..100).map(|_| point(&mut random, 0).vector).collect();
+    let queries: Vec<Vec<f32>> = (0..100).map(|_| point(&mut random, 0).vectors.get("").unwrap().to_vec()).collect();
     let (worn_view, fresh_view) = (worn.read(), fresh.read());
     assert_eq!(worn_view.len(), fresh_view.len());
     for ef in [10, 20, 40] {

@@ -82,7 +82,7 @@ fn every_view_is_one_moment_while_segments_come_and_go() {
                     collection.write(Change::Delete(ids(family).collect())).unwrap();
                     state.remove(&family);
                 } else {
-                    let point = |id| Point { id, vector: random.vector(), payload: Payload::new() };
+                    let point = |id| Point { id, vectors: random.vector().into(), payload: Payload::new() };
                     let version = collection.write(Change::Upsert(ids(family).map(point).collect())).unwrap();
                     state.insert(family, version);
                 }
@@ -102,5 +102,5 @@ fn every_view_is_one_moment_while_segments_come_and_go() {
         assert!((0..FAMILIES).all(|family| version(&view, family) == state.get(&family).copied()));
     }
     assert!(segments.len() > 6, "little was sealed and merged: {segments:?}");
-    assert_eq!(collection.read().get(PointId::Integer(0)).map_or(DIM, |point| point.vector().len()), DIM);
+    assert_eq!(collection.read().get(PointId::Integer(0)).map_or(DIM, |point| point.vector("").unwrap().len()), DIM);
 }

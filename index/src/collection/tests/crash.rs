@@ -35,7 +35,7 @@ struct Verdict {
 
 /// Runs a workload of `changes` changes and looks at `subsets + 3` images before every call.
 fn run(seed: u64, sync: SyncMode, changes: usize, subsets: u64) -> Result<(usize, usize), String> {
-    let kind = Kind::ALL[seed as usize / 2 % 3];
+    let kind = Kind::ALL[seed as usize % Kind::ALL.len()];
     let workload = Arc::new(Workload::of(kind, seed, changes));
     let (ledger, verdict) = (Arc::new(Ledger::default()), Arc::new(Mutex::new(Verdict::default())));
     let fs = file_system();
@@ -176,10 +176,11 @@ fn crash_images() {
     let setting = |name, default| std::env::var(name).map_or(default, |value| value.parse().expect("a number"));
     let (wanted, first) = (setting("VICINO_CRASH_IMAGES", 10_000) as usize, setting("VICINO_CRASH_SEED", 100));
     let (mut images, mut recoveries, mut seed) = (0, 0, first);
-    while images < wanted {
+    // Of every kind one at least.
+    while images < wanted || (seed - first) < Kind::ALL.len() as u64 {
         // Two of three with a sync for each change.
         let sync = if seed % 3 == 2 { SyncMode::Os } else { SyncMode::Always };
-        let (looked, recovered) = run(seed, sync, 60, 8).unwrap_or_else(|fault| panic!("{fault}"));
+        let (looked, recovered) = run(seed, sync, 30, 8).unwrap_or_else(|fault| panic!("{fault}"));
         (images, recoveries, seed) = (images + looked, recoveries + recovered, seed + 1);
     }
     println!(

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::workload::{State, Workload, apply, create, dir, file_system, held, open, options, small_schema};
+use super::workload::{
+    Kind, State, Workload, apply, create, create_as, dir, file_system, held, open, options, small_schema,
+};
 use super::{DIM, Random};
 use crate::PointId;
 use crate::collection::{Change, Payload, Point, SharedCollection, SyncMode, WriteError};
@@ -57,9 +59,9 @@ fn work(collection: &SharedCollection, seed: u64, changes: usize) -> Result<Surv
 }
 
 /// A workload in which call `at` fails; then what a restart finds, after a kill and after losses of power.
-fn run(at: u64, kind: FaultKind, for_good: bool) -> Result<bool, String> {
+fn run(of: Kind, at: u64, kind: FaultKind, for_good: bool) -> Result<bool, String> {
     let fs = file_system();
-    let collection = create(&fs, SyncMode::Always)?;
+    let collection = create_as(&fs, SyncMode::Always, of)?;
     work(&collection, 1, 4)?;
     fs.set_fault(Some(Fault::new(fs.calls() + at, kind, for_good)));
     let before = fs.calls();
@@ -89,13 +91,13 @@ fn run(at: u64, kind: FaultKind, for_good: bool) -> Result<bool, String> {
 }
 
 /// Every call of the workload in turn, from `first` in steps of `step`; returns how many runs that were.
-fn every(first: u64, step: usize) -> Result<usize, String> {
+fn every(of: Kind, first: u64, step: usize) -> Result<usize, String> {
     let mut runs = 0;
     for kind in FaultKind::ALL {
         for for_good in [false, true] {
             for at in (first..).step_by(step) {
-                let reached = run(at, kind, for_good)
-                    .map_err(|fault| format!("{kind:?}, for good {for_good}, call {at}: {fault}"))?;
+                let reached = run(of, at, kind, for_good)
+                    .map_err(|fault| format!("{of:?}, {kind:?}, for good {for_good}, call {at}: {fault}"))?;
                 runs += 1;
                 if !reached {
                     break;
@@ -108,13 +110,14 @@ fn every(first: u64, step: usize) -> Result<usize, String> {
 
 /// A sample, for the mutants.
 pub(super) fn suite() -> Result<(), String> {
-    every(1, 3)?;
+    every(Kind::Whole, 1, 3)?;
     full_disk()
 }
 
 #[test]
 fn every_call_fails_once_and_for_good() {
-    let runs = every(1, 1).unwrap_or_else(|fault| panic!("{fault}"));
+    let runs = every(Kind::Whole, 1, 1).and_then(|runs| Ok(runs + every(Kind::Named, 1, 2)?));
+    let runs = runs.unwrap_or_else(|fault| panic!("{fault}"));
     println!("{runs} workloads, each with one call failing once or all from it on");
     assert!(runs > 500, "{runs}");
 }
@@ -159,7 +162,7 @@ fn every_call_fails_while_a_collection_is_opened() {
 }
 
 fn upsert(id: u64, value: f32) -> Change {
-    Change::Upsert(vec![Point { id: PointId::Integer(id), vector: vec![value; DIM], payload: Payload::new() }])
+    Change::Upsert(vec![Point { id: PointId::Integer(id), vectors: vec![value; DIM].into(), payload: Payload::new() }])
 }
 
 /// A disk without room: upserts are refused and change nothing, deletes are taken, and with room all goes on.
@@ -235,7 +238,7 @@ fn many_writers_share_syncs_and_each_gets_its_own_answer() {
                     if number % 10 == 9 {
                         let bad = Change::Upsert(vec![Point {
                             id: PointId::Integer(0),
-                            vector: vec![],
+                            vectors: vec![].into(),
                             payload: Payload::new(),
                         }]);
                         assert!(matches!(collection.write(bad), Err(WriteError::Upsert(_))));

@@ -1,6 +1,6 @@
 //! Folders that an earlier build wrote, committed: they open, are sound and answer as they did, for as long as their format is read.
 //!
-//! `tests/data/collection-4/KIND` is a folder of format 4, one for each kind of index, each with a merged segment with a graph, a sealed
+//! `tests/data/collection-F/KIND` is a folder of format F, one for each kind of index, each with a merged segment with a graph, a sealed
 //! one without, dead rows in both, indexed fields, and changes in the log; `KIND.json` is what was in it and what it answered. They were
 //! written by
 //!
@@ -10,6 +10,7 @@
 //!
 //! which is run again only for a new format, under its number.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use super::workload::{Kind, below, id, options};
 use super::{DIM, Random, near, score};
 use crate::collection::manifest::FORMAT;
 use crate::collection::{
-    Change, Collection, Options, Payload, PayloadEdit, Point, Search, SharedCollection, SyncMode, verify,
+    Change, Collection, NamedVector, Options, Payload, PayloadEdit, Point, PointVectors, Search, SharedCollection,
+    SyncMode, VectorSet, verify,
 };
 use crate::filter::{FieldType, IndexedField};
 use crate::vfs::RealFs;
@@ -41,8 +43,20 @@ struct Golden {
 struct Held {
     id: PointId,
     version: u64,
-    vector: Vec<f32>,
+    vector: Vectors,
     payload: Payload,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Vectors {
+    One(Vec<f32>),
+    Named(BTreeMap<String, Vec<f32>>),
+}
+
+/// The vector that is searched for.
+fn using(vectors: &VectorSet) -> &NamedVector {
+    vectors.iter().next().expect("a vector")
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +75,10 @@ impl Golden {
         let points = collection.scroll(PointId::FIRST).map(|point| Held {
             id: point.id(),
             version: point.version(),
-            vector: point.vector(),
+            vector: match point.vector("") {
+                Some(vector) => Vectors::One(vector),
+                None => Vectors::Named(point.vectors().into_iter().collect()),
+            },
             payload: point.payload(),
         });
         let answers = (0..12).map(|number| {
@@ -81,7 +98,8 @@ impl Golden {
 
 fn answer(collection: &Collection, query: Vec<f32>, below_a: Option<u64>) -> Answer {
     let filter = below_a.map(below);
-    let search = Search { ef: 200, filter: filter.as_ref(), ..Search::new(10) };
+    let using = using(&collection.schema().vectors).name();
+    let search = Search { ef: 200, filter: filter.as_ref(), using, ..Search::new(10) };
     let found = collection.search(&query, search).unwrap();
     let (scores, ids) = found.iter().map(|found| (found.score, found.point.id())).unzip();
     Answer { query, below: below_a, scores, ids }
@@ -96,6 +114,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Whole => "whole",
         Kind::Fractions => "fractions",
         Kind::Plain => "plain",
+        Kind::Named => "named",
     }
 }
 
@@ -127,13 +146,14 @@ fn reopened(format: u32, kind: Kind) {
     assert_eq!((found.operation, &found.sum, &found.note), (expected.operation, &expected.sum, &expected.note));
     assert_eq!((&found.fields, &found.points), (&expected.fields, &expected.points), "{context}");
     let (view, vectors) = (shared.read(), kind.schema().vectors);
+    let (using, spec) = (using(&vectors).name(), using(&vectors).spec());
     assert_eq!(view.schema(), &kind.schema());
     for (expected, found) in expected.answers.iter().zip(&found.answers) {
         assert_eq!((&found.query, found.ids.len()), (&expected.query, expected.ids.len()));
         // Kernels may round differently, and points that are as near may change places.
         for ((id, &best), &is) in found.ids.iter().zip(&expected.scores).zip(&found.scores) {
-            let truth = score(vectors.metric(), &found.query, &view.get(*id).unwrap().vector());
-            assert!(near(vectors, is, best) && near(vectors, is, truth), "{context}: {found:?} is not {expected:?}");
+            let truth = score(spec.metric(), &found.query, &view.get(*id).unwrap().vector(using).unwrap());
+            assert!(near(spec, is, best) && near(spec, is, truth), "{context}: {found:?} is not {expected:?}");
         }
     }
     // It goes on, in the format of this build, with the same points.
@@ -144,7 +164,11 @@ fn reopened(format: u32, kind: Kind) {
 }
 
 #[test]
-fn folders_of_this_format_open_for_ever() {
+fn folders_of_every_format_open_for_ever() {
+    // Format 4 had no named vectors.
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Named) {
+        reopened(4, kind);
+    }
     for kind in Kind::ALL {
         reopened(FORMAT, kind);
     }
@@ -162,9 +186,17 @@ fn write_the_golden_folders() {
         let mut points = |numbers: std::ops::Range<u64>| {
             let point = |number: u64| {
                 let scale = if kind == Kind::Fractions { 0.37 } else { 1.0 };
-                let vector = random.vector().into_iter().map(|x| x * scale).collect();
+                let mut vector = || random.vector().into_iter().map(|x| x * scale).collect::<Vec<f32>>();
+                // Two of three have one, and two of three the other.
+                let vectors: PointVectors = match kind {
+                    Kind::Named => {
+                        let names = ["a", "b"].into_iter().zip([0, 1]).filter(|(_, missing)| number % 3 != *missing);
+                        names.map(|(name, _)| (name, vector())).collect()
+                    }
+                    _ => vector().into(),
+                };
                 let payload = serde_json::json!({"a": number, "b": ["x", number % 3], "c": {"d": 0.1 * number as f64}});
-                Point { id: id(number), vector, payload: payload.as_object().unwrap().clone() }
+                Point { id: id(number), vectors, payload: payload.as_object().unwrap().clone() }
             };
             Change::Upsert(numbers.map(point).collect())
         };

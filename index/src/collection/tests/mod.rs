@@ -1,8 +1,9 @@
 //! A collection compared with a map and brute force under random updates; and one in a folder under every fault there is.
 //!
 //! workload: changes, and what a collection holds after each · crash: loss of power at every call · damage: every byte · failures: every
-//! call fails · model: long runs with restarts · concurrent: readers beside merges · churn: points replaced again and again ·
-//! snapshots: files of one moment, and those of other versions · golden: folders of earlier builds · mutants: each safeguard off, and the tests above fail
+//! call fails · model: long runs with restarts · named: vectors that come, go and come back · concurrent: readers beside merges ·
+//! churn: points replaced again and again · snapshots: files of one moment, and those of other versions ·
+//! golden: folders of earlier builds · mutants: each safeguard off, and the tests above fail
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use self::workload::id;
 use super::*;
-use crate::{ElementType, Metric};
+use crate::{ElementType, Metric, VectorSpec};
 
 mod churn;
 mod concurrent;
@@ -20,6 +21,7 @@ mod failures;
 mod golden;
 mod model;
 mod mutants;
+mod named;
 mod snapshots;
 mod workload;
 
@@ -45,13 +47,13 @@ impl Random {
 
 fn schema(metric: Metric, element: ElementType, full_scan_bytes: usize) -> Schema {
     let vectors = VectorSpec::new(DIM, metric, element).unwrap();
-    Schema { vectors, hnsw: HnswParams::new(8, 64), full_scan_bytes, note: Payload::new() }
+    Schema { vectors: vectors.into(), hnsw: HnswParams::new(8, 64), full_scan_bytes, note: Payload::new() }
 }
 
 fn point(id: impl Into<PointId>, vector: Vec<f32>) -> Point {
     let id = id.into();
     let payload = json!({ "id": id, "text": format!("point {id}") });
-    Point { id, vector, payload: payload.as_object().unwrap().clone() }
+    Point { id, vectors: vector.into(), payload: payload.as_object().unwrap().clone() }
 }
 
 fn upsert(collection: &mut Collection, batch: Vec<Point>) -> Result<u64, UpsertError> {
@@ -99,7 +101,7 @@ fn near(vectors: VectorSpec, a: f32, b: f32) -> bool {
 /// Random upserts, deletes and searches; every answer is checked, and exact ones are compared with brute force.
 fn run_model(seed: u64, schema: Schema, operations: usize) -> f64 {
     let context = format!("seed {seed}, {schema:?}");
-    let (vectors, exact) = (schema.vectors, schema.full_scan_bytes > 0);
+    let (vectors, exact) = (schema.vectors.unnamed().unwrap(), schema.full_scan_bytes > 0);
     let metric = vectors.metric();
     let mut random = Random(seed);
     let mut collection = Collection::new(schema).unwrap();
@@ -109,7 +111,7 @@ fn run_model(seed: u64, schema: Schema, operations: usize) -> f64 {
         if random.below(3) > 0 {
             let ids: Vec<PointId> = (0..=random.below(8)).map(|_| id(random.below(200))).collect();
             let batch: Vec<Point> = ids.iter().map(|&id| point(id, random.vector())).collect();
-            let stored = batch.iter().map(|point| (point.id, (point.vector.clone(), operation)));
+            let stored = batch.iter().map(|point| (point.id, (point.vectors.get("").unwrap().to_vec(), operation)));
             model.points.extend(stored.collect::<Vec<_>>());
             assert_eq!(upsert(&mut collection, batch), Ok(operation), "{context}");
         } else {
@@ -154,13 +156,16 @@ fn run_model(seed: u64, schema: Schema, operations: usize) -> f64 {
 
 /// Everything stored, in order of ids.
 fn assert_equal(collection: &Collection, model: &Model, context: &str) {
-    let vectors = collection.schema().vectors;
+    let vectors = collection.schema().vectors.unnamed().unwrap();
     assert_eq!(collection.len(), model.points.len(), "{context}");
     for (found, (&id, (vector, version))) in collection.scroll(PointId::FIRST).zip(&model.points) {
         assert_eq!((found.id(), found.version(), &found.payload()["id"]), (id, *version, &json!(id)), "{context}");
         let scale = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
         let scale = if vectors.normalises() && scale > 0.0 { scale } else { 1.0 };
-        assert!(found.vector().iter().zip(vector).all(|(&x, &y)| near(vectors, x, y / scale)), "{context}, point {id}");
+        assert!(
+            found.vector("").unwrap().iter().zip(vector).all(|(&x, &y)| near(vectors, x, y / scale)),
+            "{context}, point {id}"
+        );
     }
     for middle in [id(100), id(101)] {
         let rest = collection.scroll(middle).map(|point| point.id());
@@ -196,9 +201,11 @@ fn a_bad_batch_changes_nothing() {
         let batch =
             vec![point(2, vec![2.0; DIM]), point(1, vec![3.0; DIM]), point(9, bad.clone()), point(9, vec![0.0; DIM])];
         let error = upsert(&mut collection, batch).unwrap_err();
-        assert!(matches!(error, UpsertError::Vector { id: PointId::Integer(9), .. }), "{bad:?}: {error}");
-        let held: Vec<_> =
-            collection.scroll(PointId::FIRST).map(|point| (point.id(), point.vector(), point.version())).collect();
+        assert!(matches!(error, UpsertError::Vectors { id: PointId::Integer(9), .. }), "{bad:?}: {error}");
+        let held: Vec<_> = collection
+            .scroll(PointId::FIRST)
+            .map(|point| (point.id(), point.vector("").unwrap(), point.version()))
+            .collect();
         assert_eq!(held, [(PointId::Integer(1), vec![1.0; DIM], 1)]);
     }
     let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "in": inner })).as_object().unwrap().clone();
@@ -215,7 +222,7 @@ fn an_empty_collection_checks_the_query_and_finds_nothing() {
     assert!(collection.search(&[0.5; 2], Search::new(10)).is_err());
     upsert(&mut collection, vec![point(1, vec![0.0; DIM])]).unwrap();
     let found = collection.search(&[0.5; DIM], Search::new(usize::MAX)).unwrap();
-    assert_eq!((found.len(), found[0].score, found[0].point.vector()), (1, 0.0, vec![0.0; DIM]));
+    assert_eq!((found.len(), found[0].score, found[0].point.vector("").unwrap()), (1, 0.0, vec![0.0; DIM]));
     collection.delete(&[PointId::Integer(1), PointId::Integer(1), PointId::Integer(5)]);
     assert!(collection.is_empty() && collection.get(PointId::Integer(1)).is_none());
     assert!(collection.search(&[0.5; DIM], Search { exact: true, ..Search::new(3) }).unwrap().is_empty());

@@ -6,20 +6,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::workload::{State, apply, below, change, dir, file_system, id, is_below};
+use super::workload::{State, apply, below, change, dir, file_system, id, is_below, named_vectors};
 use super::{Random, Search, schema};
-use crate::collection::{Change, Options, Payload, SharedCollection, SyncMode, Upkeep};
-use crate::filter::{FieldType, IndexedField, PayloadPath};
+use crate::collection::{Change, NamedVector, Options, Payload, PointVectors, SharedCollection, SyncMode, Upkeep};
+use crate::filter::{Condition, FieldType, Filter, IndexedField, PayloadPath};
 use crate::vfs::{Keep, SimFs};
 use crate::{ElementType, Metric, PointId};
 
 /// Ids points have: so few that most upserts replace one.
 const IDS: u64 = 1000;
 
-fn run(seed: u64, operations: usize) {
+fn run(seed: u64, operations: usize, named: bool) {
     let mut random = Random(seed);
     // Graphs from the first point on, and something sealed or merged after every few changes.
-    let schema = schema(Metric::L2, ElementType::F32, 0);
+    let mut schema = schema(Metric::L2, ElementType::F32, 0);
+    if named {
+        schema.vectors = named_vectors();
+    }
+    let mut state = State::empty(&schema);
     let options = Options {
         upkeep: Upkeep::Along,
         checkpoint_after: 40_000,
@@ -30,7 +34,6 @@ fn run(seed: u64, operations: usize) {
     assert_eq!(options.sync, SyncMode::Always);
     let mut fs = file_system();
     let mut collection = SharedCollection::create(Arc::new(fs.clone()), dir(), schema, options).unwrap();
-    let mut state = State::new();
     // What `a`, by which searches are filtered, is indexed as; filters mean the same with an index and without.
     let mut indexed: Option<FieldType> = None;
     let (mut restarts, mut right, mut asked) = (BTreeMap::new(), 0, 0);
@@ -68,19 +71,36 @@ fn run(seed: u64, operations: usize) {
                 let (query, k) = (random.vector(), 1 + random.below(10) as usize);
                 let collection = collection.read();
                 let filter = (random.below(2) == 0).then(|| below(random.below(110)));
-                let search = Search { ef: 96, filter: filter.as_ref(), ..Search::new(k) };
+                let names: Vec<&str> = collection.schema().vectors.iter().map(NamedVector::name).collect();
+                let using = names[random.below(names.len() as u64) as usize];
+                // And, of those that have one vector, those that have another.
+                let having = Some(names[random.below(names.len() as u64) as usize]).filter(|_| random.below(3) == 0);
+                let also = |filter: Option<Filter>| {
+                    let mut filter = filter.unwrap_or_default();
+                    filter.must.extend(having.map(|name| Condition::HasVector(name.into())));
+                    filter
+                };
+                let whole = (filter.is_some() || having.is_some()).then(|| also(filter.clone()));
+                let search = Search { ef: 96, filter: whole.as_ref(), using, ..Search::new(k) };
                 let found = collection.search(&query, search).unwrap();
-                let distance = |vector: &[f32]| super::score(Metric::L2, &query, vector);
-                let matches = |payload: &Payload| filter.as_ref().is_none_or(|filter| is_below(filter, payload));
-                let candidates = state.values().filter(|(_, _, payload)| matches(payload));
-                let mut nearest: Vec<f32> = candidates.map(|(_, vector, _)| distance(vector)).collect();
+                let metric = collection.schema().vectors.metric(using).unwrap();
+                let distance = |vector: &[f32]| super::score(metric, &query, vector);
+                let matches = |vectors: &PointVectors, payload: &Payload| {
+                    filter.as_ref().is_none_or(|filter| is_below(filter, payload))
+                        && having.is_none_or(|name| vectors.get(name).is_some())
+                };
+                let candidates = state.values().filter(|(_, vectors, payload)| matches(vectors, payload));
+                let counted = whole.as_ref().map_or(collection.len(), |filter| collection.count(filter));
+                assert_eq!(counted, candidates.clone().count(), "{context}");
+                let candidates = candidates.filter_map(|(_, vectors, _)| vectors.get(using));
+                let mut nearest: Vec<f32> = candidates.map(distance).collect();
                 assert_eq!(found.len(), k.min(nearest.len()), "{context}");
                 nearest.sort_by(f32::total_cmp);
                 for (found, best) in found.iter().zip(nearest) {
-                    let (_, vector, payload) = &state[&found.point.id()];
-                    assert_eq!(found.score, distance(vector), "{context}");
+                    let (_, vectors, payload) = &state[&found.point.id()];
+                    assert_eq!(found.score, distance(vectors.get(using).unwrap()), "{context}");
                     assert_eq!(&found.point.payload(), payload, "{context}");
-                    assert!(matches(payload), "{context}");
+                    assert!(matches(vectors, payload), "{context}");
                     right += usize::from(found.score <= best);
                     asked += 1;
                 }
@@ -88,7 +108,7 @@ fn run(seed: u64, operations: usize) {
             1 => {
                 let id = id(random.below(IDS));
                 let collection = collection.read();
-                let held = collection.get(id).map(|point| (point.version(), point.vector(), point.payload()));
+                let held = collection.get(id).map(|point| (point.version(), point.vectors(), point.payload()));
                 assert_eq!(held.as_ref(), state.get(&id), "{context}");
                 assert_eq!(collection.len(), state.len(), "{context}");
             }
@@ -102,20 +122,25 @@ fn run(seed: u64, operations: usize) {
     assert_same(&collection, &state, &format!("seed {seed}, at the end"));
     assert_eq!(collection.checkpoint_error(), None);
     let recall = f64::from(right as u32) / f64::from(asked.max(1) as u32);
-    println!("seed {seed}: {operations} operations, {} points, restarts {restarts:?}, recall {recall:.4}", state.len());
+    println!(
+        "seed {seed}, named {named}: {operations} operations, {} points, restarts {restarts:?}, recall {recall:.4}",
+        state.len()
+    );
     assert!(recall >= 0.95, "seed {seed}: {recall}");
 }
 
 fn assert_same(collection: &SharedCollection, state: &State, context: &str) {
     let collection = collection.read();
     collection.check().unwrap_or_else(|fault| panic!("{context}: {fault}"));
-    let held =
-        collection.scroll(PointId::FIRST).map(|point| (point.id(), (point.version(), point.vector(), point.payload())));
+    let held = collection
+        .scroll(PointId::FIRST)
+        .map(|point| (point.id(), (point.version(), point.vectors(), point.payload())));
     assert!(held.eq(state.iter().map(|(id, held)| (*id, held.clone()))), "{context}");
 }
 
 #[test]
 fn long_model() {
     let operations = std::env::var("VICINO_MODEL_OPERATIONS").map_or(6_000, |count| count.parse().expect("a number"));
-    run(17, operations);
+    run(17, operations, false);
+    run(18, operations, true);
 }

@@ -66,14 +66,37 @@ fn a_folder_of_another_version_is_refused_and_left_alone() {
     drop(create_as(&fs, SyncMode::Always, Kind::Whole).unwrap());
     let path = dir().join("manifest.json");
     let text = fs.read(&path).unwrap();
-    for version in [2, 3, 5] {
+    for version in [2, 3, 6] {
         let image = fs.kill();
         let other = format!("\"vicino_collection\":{version}");
-        let other = resigned(&text, |line| line.replace("\"vicino_collection\":4", &other));
+        let other = resigned(&text, |line| line.replace("\"vicino_collection\":5", &other));
         assert_ne!(text, other);
         image.put(&path, other.clone()).unwrap();
         let error = SharedCollection::open(Arc::new(image.clone()), dir(), options(SyncMode::Always)).unwrap_err();
-        assert_eq!(error.to_string(), format!("{}: format version {version}, this build reads 4", path.display()));
+        assert_eq!(error.to_string(), format!("{}: format version {version}, this build reads 4..=5", path.display()));
         assert_eq!(image.read(&path).unwrap(), other);
     }
+}
+
+#[test]
+fn a_folder_of_format_4_opens_and_becomes_one_of_5() {
+    // Without named vectors the formats differ by their number alone.
+    let workload = Workload::of(Kind::Whole, 3, 20);
+    let fs = file_system();
+    let collection = create_as(&fs, SyncMode::Always, Kind::Whole).unwrap();
+    workload.changes[..12].iter().for_each(|change| assert!(collection.write(change.clone()).is_ok()));
+    collection.checkpoint().unwrap();
+    drop(collection);
+    let path = dir().join("manifest.json");
+    let older = |text: &[u8]| resigned(text, |line| line.replace("\"vicino_collection\":5", "\"vicino_collection\":4"));
+    let text = fs.read(&path).unwrap();
+    assert_ne!(older(&text), text);
+    fs.put(&path, older(&text)).unwrap();
+    let collection = SharedCollection::open(Arc::new(fs.clone()), dir(), options(SyncMode::Always)).unwrap();
+    assert_eq!(workload.position(&collection), Ok(12));
+    workload.changes[12..].iter().for_each(|change| assert!(collection.write(change.clone()).is_ok()));
+    collection.checkpoint().unwrap();
+    assert_eq!(workload.position(&collection), Ok(20));
+    let text = fs.read(&path).unwrap();
+    assert_ne!(older(&text), text, "the next manifest is of format 5");
 }

@@ -1,19 +1,64 @@
 //! A seeded sequence of changes, and what a collection holds after each by a map that knows nothing of files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{DIM, Random, schema};
-use crate::collection::{Change, Options, Payload, PayloadEdit, Point, Schema, SharedCollection, SyncMode, Upkeep};
+use crate::collection::{
+    Change, Options, Payload, PayloadEdit, Point, PointVectors, Schema, SharedCollection, SyncMode, Upkeep, VectorSet,
+};
 use crate::filter::{Condition, Filter, PayloadPath, Range, Test};
 use crate::vfs::{SimFs, Vfs};
 use crate::{ElementType, Metric, PointId, Uuid, VectorSpec};
 
-/// What one point is: version, vector, payload.
-pub(super) type Held = (u64, Vec<f32>, Payload);
+/// What one point is: version, vectors, payload.
+pub(super) type Held = (u64, PointVectors, Payload);
+
 /// What a collection holds.
-pub(super) type State = BTreeMap<PointId, Held>;
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct State {
+    points: BTreeMap<PointId, Held>,
+    /// The names of vectors that points may have; none where the vector has no name.
+    pub(super) names: Option<BTreeSet<String>>,
+}
+
+impl Deref for State {
+    type Target = BTreeMap<PointId, Held>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.points
+    }
+}
+
+impl DerefMut for State {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.points
+    }
+}
+
+impl State {
+    /// That of a collection without points.
+    pub(super) fn empty(schema: &Schema) -> Self {
+        let names = || schema.vectors.iter().map(|vector| vector.name().to_owned()).collect();
+        State { points: BTreeMap::new(), names: schema.vectors.is_named().then(names) }
+    }
+
+    /// The vectors of a point: the one there is, or any of those with names.
+    fn vectors(&self, random: &mut Random) -> PointVectors {
+        match &self.names {
+            None => random.vector().into(),
+            Some(names) => {
+                let some: Vec<&String> = names.iter().filter(|_| random.below(3) > 0).collect();
+                some.into_iter().map(|name| (name.as_str(), random.vector())).collect()
+            }
+        }
+    }
+}
+
+/// The name of a vector that comes and goes.
+const GUEST: &str = "c";
 
 /// The folder, in every simulated file system.
 pub(super) fn dir() -> &'static Path {
@@ -42,18 +87,30 @@ pub(super) enum Kind {
     Fractions,
     /// A graph over the vectors.
     Plain,
+    /// Named vectors, of which a point has any, compared in two ways; a third comes and goes.
+    Named,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 3] = [Kind::Whole, Kind::Fractions, Kind::Plain];
+    pub(super) const ALL: [Kind; 4] = [Kind::Whole, Kind::Fractions, Kind::Plain, Kind::Named];
 
     pub(super) fn schema(self) -> Schema {
         let mut schema = small_schema();
-        if self == Kind::Plain {
-            schema.vectors = VectorSpec::new(DIM, Metric::L1, ElementType::F32).unwrap();
+        let plain = VectorSpec::new(DIM, Metric::L1, ElementType::F32).unwrap();
+        match self {
+            Kind::Plain => schema.vectors = plain.into(),
+            Kind::Named => schema.vectors = named_vectors(),
+            Kind::Whole | Kind::Fractions => {}
         }
         schema
     }
+}
+
+/// Two named vectors, of which graphs are made in two ways.
+pub(super) fn named_vectors() -> VectorSet {
+    let spec = |metric| VectorSpec::new(DIM, metric, ElementType::F32).unwrap();
+    let note = serde_json::json!({"kept": "too"}).as_object().unwrap().clone();
+    VectorSet::named([("a", spec(Metric::L2), note), ("b", spec(Metric::L1), Payload::new())]).unwrap()
 }
 
 pub(super) fn small_schema() -> Schema {
@@ -104,9 +161,10 @@ pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
     };
     let some_points = |random: &mut Random| -> Vec<Point> {
         let points = some_ids(random, 3).into_iter();
-        points.map(|id| Point { id, vector: random.vector(), payload: payload(random) }).collect()
+        points.map(|id| Point { id, vectors: state.vectors(random), payload: payload(random) }).collect()
     };
-    match random.below(12) {
+    let there = |ids: Vec<PointId>| -> Vec<PointId> { ids.into_iter().filter(|id| state.contains_key(id)).collect() };
+    match random.below(15) {
         0..6 => Change::Upsert(some_points(random)),
         6 => Change::Insert(some_points(random)),
         7 => {
@@ -120,8 +178,8 @@ pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
         8 => Change::Delete(some_ids(random, 4)),
         9 if random.below(2) == 0 => Change::DeleteMatching(below(random.below(20))),
         9 => Change::PayloadMatching(below(random.below(50)), PayloadEdit::Merge(payload(random))),
-        _ => {
-            let there: Vec<PointId> = some_ids(random, 3).into_iter().filter(|id| state.contains_key(id)).collect();
+        10 | 11 => {
+            let there = there(some_ids(random, 3));
             let edit = match random.below(4) {
                 0 => PayloadEdit::Merge(payload(random)),
                 1 => PayloadEdit::Replace(payload(random)),
@@ -130,6 +188,38 @@ pub(super) fn change(random: &mut Random, state: &State, ids: u64) -> Change {
             };
             Change::Payload(there, edit)
         }
+        12 | 13 => {
+            let ids = there(some_ids(random, 3));
+            vectors_change(random, state, ids)
+        }
+        _ => match &state.names {
+            Some(names) if names.contains(GUEST) => Change::DropVector(GUEST.into()),
+            Some(_) => {
+                let spec = VectorSpec::new(DIM, Metric::L2, ElementType::F32).unwrap();
+                Change::AddVector(GUEST.into(), spec, Payload::new())
+            }
+            None => {
+                let ids = there(some_ids(random, 3));
+                vectors_change(random, state, ids)
+            }
+        },
+    }
+}
+
+/// A change of vectors alone, of these points or those that match a filter.
+fn vectors_change(random: &mut Random, state: &State, ids: Vec<PointId>) -> Change {
+    let names = match &state.names {
+        Some(names) if random.below(2) == 0 => {
+            names.iter().filter(|_| random.below(2) == 0).cloned().collect::<Vec<String>>()
+        }
+        _ => {
+            let filter = (random.below(3) == 0).then(|| below(random.below(100)));
+            return Change::UpdateVectors(ids.into_iter().map(|id| (id, state.vectors(random))).collect(), filter);
+        }
+    };
+    match random.below(2) {
+        0 => Change::DeleteVectors(ids, names),
+        _ => Change::DeleteVectorsMatching(below(random.below(50)), names),
     }
 }
 
@@ -153,7 +243,8 @@ pub(super) fn apply(state: &mut State, change: &Change, version: u64) {
     let before = state.clone();
     let mut store = |points: &[Point], wanted: &dyn Fn(Option<&Held>) -> bool| {
         // Of points with one id the last counts, and whether it is wanted depends on what was there before.
-        let last: State = points.iter().map(|p| (p.id, (version, p.vector.clone(), p.payload.clone()))).collect();
+        let last: BTreeMap<PointId, Held> =
+            points.iter().map(|p| (p.id, (version, p.vectors.clone(), p.payload.clone()))).collect();
         state.extend(last.into_iter().filter(|(id, _)| wanted(before.get(id))));
     };
     let edit_payload = |state: &mut State, id: PointId, edit: &PayloadEdit| {
@@ -166,6 +257,11 @@ pub(super) fn apply(state: &mut State, change: &Change, version: u64) {
             PayloadEdit::Clear => payload.clear(),
         }
     };
+    let take = |state: &mut State, id: PointId, names: &[String]| {
+        let (was, vectors, _) = state.get_mut(&id).expect("only points that exist");
+        *was = version;
+        names.iter().for_each(|name| drop(vectors.remove(name)));
+    };
     match change {
         Change::Upsert(points) => store(points, &|_| true),
         Change::UpsertMatching(points, filter) => {
@@ -177,10 +273,34 @@ pub(super) fn apply(state: &mut State, change: &Change, version: u64) {
             store(points, &|held| held.is_some_and(|(_, _, payload)| is_below(filter, payload)));
         }
         Change::AddField(_) | Change::DropField(_) => {}
+        Change::UpdateVectors(points, filter) => {
+            for (id, given) in points {
+                let matches = |payload: &Payload| filter.as_ref().is_none_or(|filter| is_below(filter, payload));
+                if !matches(&before[id].2) {
+                    continue;
+                }
+                let (was, vectors, _) = state.get_mut(id).expect("only points that exist");
+                *was = version;
+                given.iter().for_each(|(name, vector)| vectors.insert(name.into(), vector.into()));
+            }
+        }
+        Change::DeleteVectors(ids, names) => ids.iter().for_each(|id| take(state, *id, names)),
+        Change::DeleteVectorsMatching(filter, names) => {
+            let matching = before.iter().filter(|(_, (_, _, payload))| is_below(filter, payload));
+            matching.for_each(|(id, _)| take(state, *id, names));
+        }
+        Change::AddVector(name, ..) => {
+            state.names.as_mut().expect("named vectors").insert(name.clone());
+        }
+        Change::DropVector(name) => {
+            state.names.as_mut().expect("named vectors").remove(name);
+            // Nothing of the points is written anew.
+            state.values_mut().for_each(|(_, vectors, _)| drop(vectors.remove(name)));
+        }
         Change::Delete(ids) => ids.iter().for_each(|id| drop(state.remove(id))),
         Change::DeleteMatching(filter) => state.retain(|_, (_, _, payload)| !is_below(filter, payload)),
         Change::Payload(ids, edit) => {
-            let ids: std::collections::BTreeSet<PointId> = ids.iter().copied().collect();
+            let ids: BTreeSet<PointId> = ids.iter().copied().collect();
             ids.into_iter().for_each(|id| edit_payload(state, id, edit));
         }
         Change::PayloadMatching(filter, edit) => {
@@ -203,14 +323,21 @@ impl Workload {
 
     pub(super) fn of(kind: Kind, seed: u64, changes: usize) -> Self {
         let mut random = Random(seed);
-        let mut workload = Workload { changes: Vec::new(), states: vec![State::new()] };
+        let mut workload = Workload { changes: Vec::new(), states: vec![State::empty(&kind.schema())] };
         for version in 1..=changes as u64 {
             let mut state = workload.states.last().unwrap().clone();
             let mut change = change(&mut random, &state, 16);
-            if let (Kind::Fractions, Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _)) =
-                (kind, &mut change)
-            {
-                points.iter_mut().for_each(|point| point.vector.iter_mut().for_each(|x| *x *= 0.37));
+            let fraction = |vectors: &mut PointVectors| {
+                let smaller = |(name, vector): (String, Vec<f32>)| (name, vector.iter().map(|x| x * 0.37).collect());
+                *vectors = std::mem::take(vectors).into_iter().map(smaller).collect();
+            };
+            match &mut change {
+                _ if kind != Kind::Fractions => {}
+                Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _) => {
+                    points.iter_mut().for_each(|point| fraction(&mut point.vectors));
+                }
+                Change::UpdateVectors(points, _) => points.iter_mut().for_each(|(_, vectors)| fraction(vectors)),
+                _ => {}
             }
             apply(&mut state, &change, version);
             workload.changes.push(change);
@@ -235,16 +362,21 @@ impl Workload {
 pub(super) fn held(collection: &SharedCollection) -> State {
     let collection = collection.read();
     assert_eq!(collection.schema().note, small_schema().note);
-    let state: State = collection
-        .scroll(PointId::FIRST)
-        .map(|point| (point.id(), (point.version(), point.vector(), point.payload())))
-        .collect();
+    let mut state = State::empty(collection.schema());
+    let points = collection.scroll(PointId::FIRST);
+    state.extend(points.map(|point| (point.id(), (point.version(), point.vectors(), point.payload()))));
     assert_eq!(state.len(), collection.len());
     // A point that cannot be found by its own vector is as good as lost.
-    for (id, (_, vector, _)) in &state {
-        assert_eq!(vector.len(), DIM);
-        let same = collection.search(vector, super::Search { exact: true, ..super::Search::new(state.len()) }).unwrap();
-        assert!(same.iter().take_while(|found| found.score == 0.0).any(|found| found.point.id() == *id));
+    for (id, (_, vectors, _)) in state.iter() {
+        assert!(state.names.is_some() || vectors.get("").is_some());
+        for (using, vector) in vectors.iter() {
+            assert_eq!(vector.len(), DIM);
+            let search = super::Search { exact: true, using, ..super::Search::new(state.len()) };
+            let same = collection.search(vector, search).unwrap();
+            assert!(same.iter().take_while(|found| found.score == 0.0).any(|found| found.point.id() == *id));
+            let having = state.values().filter(|(_, vectors, _)| vectors.get(using).is_some());
+            assert_eq!(same.len(), having.count(), "points that have vector `{using}`");
+        }
     }
     state
 }

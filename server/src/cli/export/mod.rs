@@ -12,6 +12,7 @@ use vicino_datasets::{Matrix, Values};
 use vicino_index::PointId;
 
 use super::place::{Place, PlaceArgs, PointRow};
+use crate::dto::VectorsOut;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -119,9 +120,13 @@ fn npy(file: &Path, rows: &mut Rows<'_>) -> anyhow::Result<usize> {
     write_whole(&file.with_extension("jsonl"), |out| {
         for row in rows {
             let row = row.map_err(io::Error::other)?;
-            dim = row.vector.len();
-            values.extend_from_slice(&row.vector);
-            line(out, &PointRow { vector: Vec::new(), ..row })?;
+            let Some(VectorsOut::One(vector)) = &row.vector else {
+                let message = "its vectors have names, and an array has none: export it as .jsonl";
+                return Err(io::Error::other(message));
+            };
+            dim = vector.len();
+            values.extend_from_slice(vector);
+            line(out, &PointRow { vector: None, ..row })?;
             written += 1;
         }
         Ok(())

@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::place::{Place, PlaceArgs, PointRow};
-use crate::dto::Distance;
+use crate::dto::{Distance, VectorsOut};
 use columns::ColumnArgs;
 use ids::Ids;
 use progress::Progress;
@@ -89,7 +89,7 @@ impl Import {
                 ensure!(found == expected, "{}: a vector of {found} numbers, expected {expected}", row.place);
                 let Row { id, vector, mut payload, place } = row;
                 let id = ids.id(id, number, &mut payload).with_context(|| place)?;
-                batch.push(PointRow { id, vector, payload });
+                batch.push(PointRow { id, vector: Some(VectorsOut::One(vector)), payload });
             }
             let Some(dim) = dim.filter(|_| !batch.is_empty()) else { break };
             if !exists {
