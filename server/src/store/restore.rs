@@ -98,7 +98,8 @@ impl Store {
         restored.inspect_err(|_| drop(folder.vfs.remove_dir(&staging)))
     }
 
-    /// Makes collection `name` from the archive that `location` names; see [`Store::locate`].
+    /// Makes collection `name` from the archive that `location` names: one that the store lists, as `file:///…`, as a path, or as
+    /// `NAME/ARCHIVE`.
     pub fn recover(&self, name: &CollectionName, location: &str, how: Restore<'_>) -> Result<usize, RestoreError> {
         let (of, archive) = self.locate(location)?;
         let (archived, file) = self.open_snapshot(of.as_str(), &archive)?;
