@@ -100,7 +100,7 @@ fn what_cannot_be_run_is_said_in_one_line() {
 #[test]
 fn a_budget_takes_searches_apart() {
     let folder = TempDir::new().unwrap();
-    let args = "budget --dataset digits-64-euclidean --recall 0.9,0.99 --out budget.md";
+    let args = "budget --dataset digits-64-euclidean --recall 0.9,0.999 --out budget.md";
     let output = bench_ann(folder.path(), &args.split_whitespace().collect::<Vec<_>>());
     assert!(output.status.success(), "{}", stderr(&output));
     let report = fs::read_to_string(folder.path().join("budget.md")).unwrap();

@@ -3,7 +3,28 @@
 //! Plain loops over slices; `pulp` compiles them for each instruction set and chooses at run time. The scalar functions
 //! are free of branches so that they become vector instructions.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
+
+/// A loop that is compiled for each instruction set.
+///
+/// Called as `FnMut`, which is the closure itself. Called as `FnOnce`, as `pulp` calls closures, it may stand behind a shim that is not
+/// inlined: then it is compiled for the target's least CPU, and every `mul_add` is a call into the C library.
+struct Loop<F>(F);
+
+impl<F: FnMut()> WithSimd for Loop<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        (self.0)();
+    }
+}
+
+/// Runs `work` as compiled for `arch`.
+#[inline(always)]
+fn vectorized(arch: Arch, work: impl FnMut()) {
+    arch.dispatch(Loop(work));
+}
 
 /// The lanes that sums and maxima are kept in, so that their order does not depend on the instruction set.
 const LANES: usize = 16;
@@ -69,7 +90,8 @@ fn sum(values: &[f32]) -> f32 {
 
 /// Puts `bias` into each of the rows of `out`.
 pub(crate) fn fill(arch: Arch, out: &mut [f32], bias: &[f32]) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || out.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
     );
@@ -77,7 +99,8 @@ pub(crate) fn fill(arch: Arch, out: &mut [f32], bias: &[f32]) {
 
 /// `x ← gelu(x + bias)` for each row, with the exact (erf) form.
 pub(crate) fn bias_gelu(arch: Arch, x: &mut [f32], bias: &[f32]) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || {
             for row in x.chunks_exact_mut(bias.len()) {
@@ -92,7 +115,8 @@ pub(crate) fn bias_gelu(arch: Arch, x: &mut [f32], bias: &[f32]) {
 
 /// Softmax of each row of `width` numbers.
 pub(crate) fn softmax(arch: Arch, x: &mut [f32], width: usize) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || {
             for row in x.chunks_exact_mut(width) {
@@ -108,7 +132,8 @@ pub(crate) fn softmax(arch: Arch, x: &mut [f32], width: usize) {
 
 /// `best ← max(best, row)` for each row of `x`.
 pub(crate) fn max_rows(arch: Arch, x: &[f32], best: &mut [f32]) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || {
             for row in x.chunks_exact(best.len()) {
@@ -138,7 +163,8 @@ pub(crate) struct LayerNorm {
 impl LayerNorm {
     /// `x ← normalise(x + added + bias)` for each row, where `added` is a row per row of `x`.
     pub(crate) fn add(&self, arch: Arch, x: &mut [f32], added: &[f32], bias: &[f32]) {
-        arch.dispatch(
+        vectorized(
+            arch,
             #[inline(always)]
             || {
                 let dim = self.weight.len();
@@ -154,7 +180,8 @@ impl LayerNorm {
 
     /// `x ← normalise(x)` for each row.
     pub(crate) fn apply(&self, arch: Arch, x: &mut [f32]) {
-        arch.dispatch(
+        vectorized(
+            arch,
             #[inline(always)]
             || x.chunks_exact_mut(self.weight.len()).for_each(|row| self.row(row)),
         );

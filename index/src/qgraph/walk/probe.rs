@@ -83,16 +83,17 @@ impl Task for Probe<'_> {
                 frontier.clear(limits.max_hops.saturating_add(limits.rescored));
                 walk.visited.reset(field.nodes);
                 for (at, &(node, distance, bound)) in trace.hops.iter().enumerate() {
-                    walk.visited.insert(&[node]);
+                    walk.visited.add(node);
                     let mut estimates = [0.0; LANES];
                     let row = field.row(node);
                     let below =
                         simd.estimates(row.block(field.units), &walk.table, distance, bound, &[], &mut estimates);
-                    frontier.extend(simd, below, (&estimates, row.slots()), bound);
+                    let unseen = walk.visited.unseen(simd, row.slots(), below);
+                    frontier.extend(simd, unseen, (&estimates, row.slots()), bound);
                     // As many candidates are taken out as stood before the next node: those seen already, and it.
                     let next = trace.hops.get(at + 1).map(|hop| hop.0);
                     while let Some((_, candidate)) = frontier.pop(simd) {
-                        if Some(candidate) == next || !walk.visited.insert(&[candidate]).is_empty() {
+                        if Some(candidate) == next || walk.visited.add(candidate) {
                             break;
                         }
                     }
