@@ -5,6 +5,8 @@
 
 use std::sync::OnceLock;
 
+use pulp::{Arch, Simd, WithSimd};
+
 /// A set of CPU features that loops are compiled for, the richest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -61,4 +63,25 @@ pub(crate) const BASELINE_FUSED: bool = cfg!(target_arch = "aarch64");
 #[inline(always)]
 pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, sum: f32) -> f32 {
     if FUSED { a.mul_add(b, sum) } else { a * b + sum }
+}
+
+/// A loop that is compiled for each instruction set.
+///
+/// Called as `FnMut`, which is the closure itself. Called as `FnOnce`, as `pulp` calls closures, it may stand behind a shim that is not
+/// inlined: then it is compiled for the target's least CPU, and every `mul_add` is a call into the C library.
+struct Loop<F>(F);
+
+impl<F: FnMut()> WithSimd for Loop<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        (self.0)();
+    }
+}
+
+/// Runs `work` as compiled for `arch`.
+#[inline(always)]
+pub(crate) fn vectorized(arch: Arch, work: impl FnMut()) {
+    arch.dispatch(Loop(work));
 }

@@ -3,28 +3,8 @@
 //! Plain loops over slices; `pulp` compiles them for each instruction set and chooses at run time. The scalar functions
 //! are free of branches so that they become vector instructions.
 
-use pulp::{Arch, Simd, WithSimd};
-
-/// A loop that is compiled for each instruction set.
-///
-/// Called as `FnMut`, which is the closure itself. Called as `FnOnce`, as `pulp` calls closures, it may stand behind a shim that is not
-/// inlined: then it is compiled for the target's least CPU, and every `mul_add` is a call into the C library.
-struct Loop<F>(F);
-
-impl<F: FnMut()> WithSimd for Loop<F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _: S) {
-        (self.0)();
-    }
-}
-
-/// Runs `work` as compiled for `arch`.
-#[inline(always)]
-fn vectorized(arch: Arch, work: impl FnMut()) {
-    arch.dispatch(Loop(work));
-}
+use crate::cpu::vectorized;
+use pulp::Arch;
 
 /// The lanes that sums and maxima are kept in, so that their order does not depend on the instruction set.
 const LANES: usize = 16;

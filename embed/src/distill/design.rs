@@ -1,6 +1,7 @@
 //! The regression of a table onto the teacher's vectors: a sparse matrix of counts, and conjugate gradients on it.
 
 use super::DistillParams;
+use crate::cpu::vectorized;
 use pulp::Arch;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -78,7 +79,8 @@ impl Design {
         let scale: Vec<f32> = self.squares.iter().map(|square| 1.0 / (square + ridge)).collect();
         let mut x = vec![[0.0; WIDTH]; prior.len()];
         let mut residual = vec![[0.0; WIDTH]; prior.len()];
-        arch.dispatch(
+        vectorized(
+            arch,
             #[inline(always)]
             || self.sweep(prior, Some(target), &mut residual),
         );
@@ -86,7 +88,8 @@ impl Design {
         let mut before = dot(&residual, &direction);
         let mut image = vec![[0.0; WIDTH]; prior.len()];
         for _ in 0..iterations {
-            arch.dispatch(
+            vectorized(
+                arch,
                 #[inline(always)]
                 || {
                     image.iter_mut().zip(&direction).for_each(|(image, d)| *image = d.map(|d| ridge * d));
