@@ -16,7 +16,7 @@
 //! storage/{codec, format, save}                the file
 //! quant/{rotation, frame, byte, neighbor, nested, codes}   vectors in fewer bits
 //! qgraph/{layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
-//! compact/{params, walk, save}                 the same graph walked on nested codes, in a sixth of the memory
+//! compact/{params, walk, masked, save}                 the same graph walked on nested codes, in a sixth of the memory
 //! coded                                        codes compared one by one: what they can find
 //! choose                                       which of these layouts, and why
 //! filter/{path, time, geo, text, index/}        which points match, by id and payload; indexes over payloads
@@ -64,7 +64,7 @@ mod vectors;
 mod visited;
 mod wal;
 
-pub use choose::{Choice, Layout, TooLarge, Wanted};
+pub use choose::{Choice, Layout, LayoutPolicy, TooLarge, Wanted};
 pub use coded::{Code, Coded};
 pub use compact::{CompactGraph, CompactParams, CompactScratch, CompactSearch};
 pub use flat::Flat;
@@ -74,7 +74,7 @@ pub use ids::{PointId, PointIdError, Slot};
 pub use mask::Mask;
 pub use metric::{ElementType, Metric};
 pub use neighbors::Neighbors;
-pub use params::{BuildOptions, HnswParams, ParamsError, SearchParams, SearchStats};
+pub use params::{BuildOptions, Effort, HnswParams, ParamsError, Recall, RecallError, SearchParams, SearchStats};
 #[cfg(feature = "probe")]
 pub use qgraph::Parts as QuantizedParts;
 pub use qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch, QuantizedStats, Unsupported};

@@ -52,7 +52,7 @@ impl NamedVector {
 
     /// Bytes of one as stored.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.spec.words() * self.spec.element().word_bytes()
+        self.spec.row_bytes()
     }
 }
 

@@ -84,6 +84,53 @@ impl Default for SearchParams {
     }
 }
 
+/// How far a search looks for its results.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Effort {
+    /// By a beam of this width; see [`SearchParams::ef`].
+    Beam(usize),
+    /// As far as may be expected to give this recall, by what was measured when the graph was built.
+    Recall(Recall),
+}
+
+/// A recall that is asked for: above 0 and below 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "f32", into = "f32")]
+pub struct Recall(f32);
+
+/// No recall that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("recall {found}: expected a number above 0 and below 1")]
+pub struct RecallError {
+    found: f32,
+}
+
+impl Recall {
+    /// `recall`, if it lies above 0 and below 1.
+    pub fn new(recall: f32) -> Result<Self, RecallError> {
+        if recall > 0.0 && recall < 1.0 { Ok(Recall(recall)) } else { Err(RecallError { found: recall }) }
+    }
+
+    /// As a number.
+    pub fn get(self) -> f32 {
+        self.0
+    }
+}
+
+impl TryFrom<f32> for Recall {
+    type Error = RecallError;
+
+    fn try_from(recall: f32) -> Result<Self, RecallError> {
+        Self::new(recall)
+    }
+}
+
+impl From<Recall> for f32 {
+    fn from(recall: Recall) -> f32 {
+        recall.get()
+    }
+}
+
 /// What one search did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SearchStats {
@@ -118,6 +165,11 @@ mod tests {
         let error = HnswParams::new(1, 200).validate().unwrap_err().to_string();
         assert_eq!(error, "m is 1: expected 2..=255");
         assert!(HnswParams::new(16, 4).validate().unwrap_err().to_string().starts_with("ef_construction is 4"));
+        for bad in [0.0, 1.0, -0.5, f32::NAN, f32::INFINITY] {
+            let error = Recall::new(bad).unwrap_err().to_string();
+            assert!(error.contains(&bad.to_string()) && error.contains("above 0 and below 1"), "{error}");
+        }
+        assert_eq!(Recall::new(0.9).map(Recall::get), Ok(0.9));
         assert!(HnswParams::new(200, 400).validate().unwrap_err().to_string().starts_with("m0 is 400"));
     }
 }

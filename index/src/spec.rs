@@ -125,6 +125,11 @@ impl VectorSpec {
         self.element.words(self.dim)
     }
 
+    /// Bytes of a stored vector, without padding.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.words() * self.element.word_bytes()
+    }
+
     /// Whether rows and queries are scaled to length one: float vectors under cosine.
     pub fn normalises(&self) -> bool {
         self.metric == Metric::Cosine && matches!(self.element, ElementType::F32 | ElementType::F16)

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use vicino_index::collection::{Change, Collection, Options, Payload, Point, Search, SharedCollection};
 use vicino_index::vfs::RealFs;
-use vicino_index::{BuildOptions, PointId};
+use vicino_index::{BuildOptions, Effort, PointId};
 
 use super::figures::{Report, mb};
 use super::{Settings, create, fresh_folder, query, upsert};
@@ -103,7 +103,7 @@ fn compare(
     report: &mut Report,
 ) -> Result<()> {
     let queries = data.info.queries;
-    let search = Search { ef, ..Search::new(settings.k) };
+    let search = Search { effort: Some(Effort::Beam(ef)), ..Search::new(settings.k) };
     let recall = |collection: &Collection| -> Result<f64> {
         let metric = collection.schema().vectors.metric("").context("a vector without a name")?;
         let larger_is_nearer = metric.larger_is_nearer();
@@ -170,7 +170,7 @@ pub fn resident(home: &Path, queries: &Path, k: usize, ef: usize) -> Result<u64>
     let queries: Vec<f32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
     let spec = view.schema().vectors.unnamed().context("a vector without a name")?;
     for query in queries.chunks_exact(spec.dim()) {
-        view.search(query, Search { ef, ..Search::new(k) })?;
+        view.search(query, Search { effort: Some(Effort::Beam(ef)), ..Search::new(k) })?;
     }
     kilobytes(&std::fs::read_to_string("/proc/self/status")?, "VmRSS").context("the system does not say")
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use vicino_index::collection::{Change, Options, Payload, Point, Schema, SharedCollection};
 use vicino_index::vfs::RealFs;
-use vicino_index::{ElementType, HnswParams, PointId, VectorSpec};
+use vicino_index::{ElementType, PointId, VectorSpec};
 
 use crate::data::Data;
 
@@ -84,13 +84,7 @@ fn fresh_folder(dir: &Path, name: &str) -> Result<PathBuf> {
 fn create(data: &Data, settings: &Settings, home: &Path) -> Result<SharedCollection> {
     let vectors = data.vectors();
     let vectors = VectorSpec::new(vectors.dim, vectors.metric, settings.element)?;
-    let schema = Schema {
-        vectors: vectors.into(),
-        hnsw: HnswParams::default(),
-        full_scan_bytes: 10_240_000,
-        note: Payload::new(),
-    };
-    Ok(SharedCollection::create(Arc::new(RealFs), home, schema, Options::default())?)
+    Ok(SharedCollection::create(Arc::new(RealFs), home, Schema::new(vectors), Options::default())?)
 }
 
 /// Row `row` of the data set as point `id`.

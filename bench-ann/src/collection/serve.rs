@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use vicino_index::Effort;
 use vicino_index::collection::{Options, Search, SharedCollection};
 use vicino_index::vfs::RealFs;
 
@@ -46,7 +47,7 @@ pub(super) fn restart(
 /// Searches one after the other for so many seconds.
 fn search_for(data: &Data, settings: &Settings, collection: &SharedCollection) -> Result<Times> {
     let (ended, mut times) = (Instant::now() + Duration::from_secs_f64(settings.seconds), Times::default());
-    let search = Search { ef: settings.ef[0], ..Search::new(settings.k) };
+    let search = Search { effort: Some(Effort::Beam(settings.ef[0])), ..Search::new(settings.k) };
     while Instant::now() < ended {
         let query = query(data, times.len());
         let called = Instant::now();

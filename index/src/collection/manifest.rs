@@ -14,17 +14,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::folder::{dead_name, points_name, vectors_name};
 use super::lines::{LineReader, LineWriter};
 use super::{Collection, IndexKind, OpenCollectionError, Payload, Schema};
+use crate::choose::LayoutPolicy;
 use crate::faults::{self, Point, Safeguard};
 use crate::filter::IndexedField;
 use crate::named::{NamedVector, StoredVector, VectorSet, stored_spec};
-use crate::params::HnswParams;
+use crate::params::{HnswParams, Recall};
 use crate::storage::format::FileId;
 use crate::vfs::Vfs;
 use crate::wal::{LogId, Position};
 
 /// The format that is written.
 pub(super) const FORMAT: u32 = 5;
-/// The oldest format that is read. Format 4 is 5 without named vectors, in the manifest and in records of the log.
+/// The oldest format that is read. Format 4 is 5 without named vectors, in the manifest and in records of the log. What a manifest says only
+/// where it was asked for, as `layout`, is no other format: an older build refuses it by name.
 pub(super) const OLDEST_FORMAT: u32 = 4;
 const NAME: &str = "manifest.json";
 const UNFINISHED: &str = "manifest.json.unfinished";
@@ -189,6 +191,11 @@ pub(super) struct Manifest {
     vectors: Option<StoredSet>,
     hnsw: HnswParams,
     full_scan_bytes: usize,
+    /// Absent, as it was before there was a choice: the fastest.
+    #[serde(default, skip_serializing_if = "is_default")]
+    layout: LayoutPolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recall: Option<Recall>,
     note: Payload,
     /// Points: live rows of the segments.
     pub(super) points: usize,
@@ -221,6 +228,10 @@ impl StoredSet {
     }
 }
 
+fn is_default(layout: &LayoutPolicy) -> bool {
+    *layout == LayoutPolicy::default()
+}
+
 /// The version alone, of a manifest of any version.
 #[derive(Deserialize)]
 struct Version {
@@ -241,6 +252,8 @@ impl Manifest {
             vectors: StoredSet::new(&schema.vectors),
             hnsw: schema.hnsw,
             full_scan_bytes: schema.full_scan_bytes,
+            layout: schema.layout,
+            recall: schema.recall,
             note: schema.note.clone(),
             points: 0,
             operation: 0,
@@ -293,8 +306,8 @@ impl Manifest {
             return Err(invalid(format!("segment {} has other vectors than the collection", entry.number)));
         }
         self.hnsw.validate().map_err(|error| invalid(error.to_string()))?;
-        let (full_scan_bytes, note) = (self.full_scan_bytes, self.note.clone());
-        Ok(Schema { vectors, hnsw: self.hnsw, full_scan_bytes, note })
+        let Manifest { hnsw, full_scan_bytes, layout, recall, .. } = *self;
+        Ok(Schema { vectors, hnsw, full_scan_bytes, layout, recall, note: self.note.clone() })
     }
 
     fn vector_set(&self) -> Result<VectorSet, String> {

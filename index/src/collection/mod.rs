@@ -12,13 +12,16 @@
 
 use std::sync::Arc;
 
+use crate::choose::{Choice, LayoutPolicy, TooLarge, Wanted};
 use crate::filter::{Filter, IndexedField};
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::ids::PointId;
 use crate::named::UNNAMED;
-use crate::params::{BuildOptions, HnswParams, ParamsError, SearchParams};
+use crate::params::{BuildOptions, Effort, HnswParams, ParamsError, Recall};
+use crate::quant::nested::Bits;
 use crate::segment::merge::merge;
 use crate::segment::{Column, Index, Part, Segment};
+use crate::spec::VectorSpec;
 use crate::vectors::dense::Vectors;
 
 mod apply;
@@ -44,7 +47,7 @@ mod usage;
 mod worker;
 
 pub use crate::named::{NamedVector, PointVectors, PointVectorsError, VectorNameError, VectorSet};
-pub use crate::segment::{IndexKind, Payload, PointView};
+pub use crate::segment::{Depth, IndexKind, Payload, PointView};
 pub use change::{Change, PayloadEdit, WriteError};
 pub use error::{CheckpointError, CreateError, OpenCollectionError};
 pub use home::{Options, Recovery, SyncMode, Upkeep};
@@ -65,6 +68,12 @@ pub struct Schema {
     /// In a segment with up to this many bytes of vectors, of one name, to be compared a search compares all of them and is exact; above, it walks
     /// the graph. A segment that is no larger gets none.
     pub full_scan_bytes: usize,
+    /// Which layout graphs get. In every one vectors are kept as they came, beside their codes unless these are exact: they are given
+    /// back, and covered by checksums.
+    pub layout: LayoutPolicy,
+    /// The recall of searches that do not say how far they look; none: those go as far as a beam of
+    /// [`SearchParams::DEFAULT_EF`](crate::SearchParams::DEFAULT_EF).
+    pub recall: Option<Recall>,
     /// Kept, saved and given back untouched, for the caller's own settings.
     pub note: Payload,
 }
@@ -83,11 +92,42 @@ fn check_depth(id: PointId, payload: &Payload) -> Result<(), UpsertError> {
 }
 
 impl Schema {
-    /// An index of `vectors`: with a graph if they are too many to be compared one by one.
+    /// One vector without a name, or named ones, with the rest by default: graphs by [`HnswParams::default`], of more than
+    /// [`DEFAULT_FULL_SCAN_BYTES`](Schema::DEFAULT_FULL_SCAN_BYTES), of the fastest layout.
+    pub fn new(vectors: impl Into<VectorSet>) -> Self {
+        Schema {
+            vectors: vectors.into(),
+            hnsw: HnswParams::default(),
+            full_scan_bytes: Self::DEFAULT_FULL_SCAN_BYTES,
+            layout: LayoutPolicy::default(),
+            recall: None,
+            note: Payload::new(),
+        }
+    }
+
+    /// The default `full_scan_bytes`.
+    pub const DEFAULT_FULL_SCAN_BYTES: usize = 10_000 << 10;
+
+    /// An index of `vectors`, in the layout that is chosen for them.
     fn index(&self, vectors: Vectors, options: &BuildOptions<'_>) -> Index {
-        let spec = vectors.spec();
-        let bytes = vectors.len() * spec.words() * spec.element().word_bytes();
-        if bytes > self.full_scan_bytes { Index::build(vectors, self.hnsw, options) } else { Index::Flat(vectors) }
+        let choice = self.choose(vectors.spec(), vectors.len(), || Index::are_whole(&vectors));
+        Index::build(vectors, choice.layout, self.hnsw, options)
+    }
+
+    /// The layout of an index of so many rows, and why; whether they are whole numbers is asked where a graph is needed.
+    fn choose(&self, spec: VectorSpec, rows: usize, are_whole: impl FnOnce() -> bool) -> Choice {
+        let scanned_rows = self.full_scan_bytes / spec.row_bytes();
+        let wanted = Wanted {
+            spec,
+            rows,
+            scanned_rows,
+            whole_numbers: rows > scanned_rows && are_whole(),
+            as_stored: true,
+            asked: self.layout.asked(),
+            memory: self.layout.memory(rows),
+            recall: self.recall.map_or(1.0, Recall::get),
+        };
+        wanted.choose().unwrap_or_else(TooLarge::smallest)
     }
 
     /// The deepest nesting of a payload; the payload itself is the first level.
@@ -125,8 +165,11 @@ pub struct Point {
 pub struct Search<'a> {
     /// How many points to return; fewer only where fewer are left.
     pub k: usize,
-    /// Beam width of a walk through a graph.
-    pub ef: usize,
+    /// How far a walk through a graph goes; none: as [`Schema::recall`] says.
+    pub effort: Option<Effort>,
+    /// Bits of each coordinate that a walk through a compact graph reads, by default four: fewer are faster and err more. Results are
+    /// scored on all that is kept in any case.
+    pub bits: Option<Bits>,
     /// Compare every live vector, whatever their number.
     pub exact: bool,
     /// A point that is no answer: the one whose vector is asked with.
@@ -138,9 +181,9 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The `k` nearest points at the default `ef`.
+    /// The `k` nearest points, looking as far as the collection's searches do.
     pub fn new(k: usize) -> Self {
-        Search { k, ef: SearchParams::DEFAULT_EF, exact: false, except: None, filter: None, using: UNNAMED }
+        Search { k, effort: None, bits: None, exact: false, except: None, filter: None, using: UNNAMED }
     }
 }
 
@@ -185,10 +228,9 @@ fn fields_with(fields: &[IndexedField], field: IndexedField) -> Vec<IndexedField
 ///
 /// ```
 /// use vicino_index::collection::{Collection, Payload, Point, Schema, Search};
-/// use vicino_index::{ElementType, HnswParams, Metric, PointId, VectorSpec};
+/// use vicino_index::{ElementType, Metric, PointId, VectorSpec};
 /// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
-/// let schema = Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
-/// let mut cities = Collection::new(schema)?;
+/// let mut cities = Collection::new(Schema::new(vectors))?;
 /// let point = |id, vector: [f32; 2]| {
 ///     Point { id: PointId::Integer(id), vectors: vector.to_vec().into(), payload: Payload::new() }
 /// };

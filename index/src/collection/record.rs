@@ -249,16 +249,14 @@ mod tests {
     use super::*;
     use crate::filter::{FieldType, TextOptions};
     use crate::named::VectorSet;
-    use crate::{ElementType, HnswParams, Metric, VectorSpec};
+    use crate::{ElementType, Metric, VectorSpec};
 
     #[test]
     fn records_come_back_whole_or_not_at_all() {
         let vectors = VectorSpec::new(3, Metric::L2, ElementType::F32).unwrap();
-        let schema =
-            |vectors| Schema { vectors, hnsw: HnswParams::default(), full_scan_bytes: 0, note: Payload::new() };
-        let unnamed = schema(vectors.into());
+        let unnamed = Schema::new(vectors);
         let set = [("a", vectors, Payload::new()), ("ü", vectors, json!({"b": 1}).as_object().unwrap().clone())];
-        let named = schema(VectorSet::named(set).unwrap());
+        let named = Schema::new(VectorSet::named(set).unwrap());
         let payload = json!({"b": [1, -0.0, 1e-300, u64::MAX, "ü\u{0}"], "a": null}).as_object().unwrap().clone();
         let point = |id, payload| Point { id: PointId::Integer(id), vectors: vec![0.1, -0.0, 1e-40].into(), payload };
         let vector = || vec![0.1, -0.0, 1e-40];

@@ -2,15 +2,17 @@
 
 use std::cell::RefCell;
 
-use super::{Collection, Found, IndexKind, Search};
+use super::{Collection, Depth, Found, IndexKind, Search};
+use crate::choose::Layout;
 use crate::filter::{Estimate, Filter};
 use crate::ids::{PointId, Slot};
 use crate::named::NamedVector;
-use crate::params::SearchParams;
+use crate::params::{Effort, SearchParams};
 use crate::planner::{Explain, Plan};
+use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
-use crate::segment::{Buffers, Column, Part};
+use crate::segment::{Buffers, Column, Part, Reach};
 
 thread_local! {
     /// A search's buffers stay with the thread, so that a search allocates only its answer.
@@ -22,6 +24,15 @@ thread_local! {
 pub struct SegmentExplain {
     /// What finds the near vectors there.
     pub kind: IndexKind,
+    /// Why it is that, in words.
+    pub reasons: Vec<String>,
+    /// The part of the true neighbours that is to be expected: 1 of a scan, and of a walk to a recall, without a filter, what was measured when the
+    /// graph was built. Absent where nothing was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_recall: Option<f32>,
+    /// How far the walk went; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Depth>,
     /// How many of its points were expected to match, before any was looked at; absent without a filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
@@ -37,9 +48,33 @@ struct Candidates<'a> {
     vector: &'a NamedVector,
     filter: Option<Filter>,
     k: usize,
-    ef: usize,
+    effort: Effort,
+    bits: Option<Bits>,
     exact: bool,
     except: Option<PointId>,
+}
+
+impl Candidates<'_> {
+    /// What a walk for `k` of `live` rows of `column` is after.
+    fn reach(&self, column: &Column, k: usize, live: usize) -> Reach {
+        Reach { k, depth: column.depth(k, self.effort).among(live), bits: self.bits }
+    }
+}
+
+/// What was done in one part.
+struct Done {
+    /// Points that were asked by their payloads.
+    asked: usize,
+    /// What the walk was after, if there was one.
+    reach: Option<Reach>,
+    search: Explain,
+}
+
+impl From<Explain> for Done {
+    /// Without a walk.
+    fn from(search: Explain) -> Self {
+        Done { asked: 0, reach: None, search }
+    }
 }
 
 impl Collection {
@@ -49,7 +84,7 @@ impl Collection {
     /// costs: `k` of them unless there are fewer. Errors if the vector does not fit the schema, or no
     /// vector has that name.
     pub fn search(&self, vector: &[f32], search: Search<'_>) -> Result<Vec<Found<'_>>, SearchError> {
-        self.search_parts(vector, search, &mut |_, _, _| ())
+        self.search_parts(vector, search, &mut |_, _| ())
     }
 
     /// As [`search`](Collection::search), and how each segment was searched.
@@ -61,42 +96,74 @@ impl Collection {
         let mut explained = Vec::new();
         let using = search.using;
         let filter = search.filter.map(|filter| filter.bound_to(&self.fields));
-        let found = self.search_parts(vector, search, &mut |part, asked, search| {
+        let found = self.search_parts(vector, search, &mut |part, Done { asked, reach, search }| {
             let estimate = filter.as_ref().map(|filter| part.estimate(filter, &self.fields, &self.schema.vectors));
             let vector = self.schema.vectors.get(using).expect("a vector that was searched for");
-            let kind = part.segment.column(vector.number()).map_or(IndexKind::Flat, Column::kind);
-            explained.push(SegmentExplain { kind, estimate, asked, search });
+            let column = part.segment.column(vector.number());
+            let expected_recall = match (&filter, column, reach) {
+                _ if search.fell_back => Some(1.0),
+                (_, _, None) | (_, None, _) => Some(1.0),
+                (None, Some(column), Some(reach)) => column.expected_recall(reach),
+                // Filters were not measured.
+                (Some(_), ..) => None,
+            };
+            let kind = column.map_or(IndexKind::Flat, Column::kind);
+            let reasons = column.map_or_else(Vec::new, |column| self.reasons(part, column, vector));
+            let depth = reach.map(|reach| reach.depth);
+            explained.push(SegmentExplain { kind, reasons, expected_recall, depth, estimate, asked, search });
         })?;
         Ok((found, explained))
+    }
+
+    /// Why a segment's vectors have the index they have.
+    fn reasons(&self, part: &Part, column: &Column, vector: &NamedVector) -> Vec<String> {
+        let rows = column.len(part.segment.table.len());
+        let choice = self.schema.choose(vector.spec(), rows, || column.is_whole());
+        let kind = match choice.layout {
+            Layout::Flat => IndexKind::Flat,
+            Layout::Hnsw => IndexKind::Hnsw,
+            Layout::Rows => IndexKind::Quantized,
+            Layout::Compact { .. } => IndexKind::Compact,
+        };
+        if kind == column.kind() {
+            return choice.reasons().to_vec();
+        }
+        let when = if column.kind().is_graph() { "built when the choice was another" } else { "not merged yet" };
+        [format!("{when}: the next merge makes it {}", choice.layout)]
+            .into_iter()
+            .chain(choice.reasons().to_vec())
+            .collect()
     }
 
     fn search_parts(
         &self,
         vector: &[f32],
         search: Search<'_>,
-        explain: &mut dyn FnMut(&Part, usize, Explain),
+        explain: &mut dyn FnMut(&Part, Done),
     ) -> Result<Vec<Found<'_>>, SearchError> {
         let query = VectorRef::from(vector);
-        let Search { k, ef, exact, except, filter, using } = search;
+        let Search { k, effort, bits, exact, except, filter, using } = search;
         let vectors = &self.schema.vectors;
         let vector = vectors.get(using).ok_or_else(|| SearchError::UnknownVector { name: using.into() })?;
         vector.spec().check(query)?;
         let filter = filter.map(|filter| filter.bound_to(&self.fields));
-        let wanted = Candidates { vector, filter, k, ef, exact, except };
+        let usual = self.schema.recall.map_or(Effort::Beam(SearchParams::DEFAULT_EF), Effort::Recall);
+        let effort = effort.unwrap_or(usual);
+        let wanted = Candidates { vector, filter, k, effort, bits, exact, except };
         BUFFERS.with_borrow_mut(|(buffers, hits)| {
             let mut nearest: Vec<(f32, PointId, &Part, Slot)> = Vec::new();
             for part in self.parts() {
-                let (asked, done) = match (part.segment.column(vector.number()), &wanted.filter) {
+                let done = match (part.segment.column(vector.number()), &wanted.filter) {
                     (Some(column), Some(filter)) => {
                         self.search_matching((part, column), query, filter, &wanted, buffers, hits)?
                     }
-                    (Some(column), None) => (0, self.search_live((part, column), query, &wanted, buffers, hits)?),
+                    (Some(column), None) => self.search_live((part, column), query, &wanted, buffers, hits)?,
                     (None, _) => {
                         hits.clear();
-                        (0, Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0))
+                        Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0).into()
                     }
                 };
-                explain(part, asked, done);
+                explain(part, done);
                 nearest
                     .extend(hits.iter().map(|hit| (hit.distance, part.segment.table.id(hit.slot.0), part, hit.slot)));
             }
@@ -126,24 +193,26 @@ impl Collection {
         wanted: &Candidates<'_>,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<Explain, SearchError> {
+    ) -> Result<Done, SearchError> {
         hits.clear();
         let except = wanted.except.and_then(|id| part.row_of(&id.to_bytes())).filter(|&row| column.contains(row));
         let (rows, live) = (column.len(part.segment.table.len()), column.live(&part.dead));
         let k = wanted.k.min(live - usize::from(except.is_some()));
         if k == 0 {
-            return Ok(Explain::of(Plan::Nothing, live, rows, 0));
+            return Ok(Explain::of(Plan::Nothing, live, rows, 0).into());
         }
         let accept = |row: Slot| !part.dead.contains(row.0) && Some(row.0) != except;
         if self.is_small(wanted, live) || column.kind() == IndexKind::Flat {
             column.exact(query, k, &accept, buffers, hits)?;
-            return Ok(Explain::of(Plan::Scan, live, rows, rows as u64));
+            return Ok(Explain::of(Plan::Scan, live, rows, rows as u64).into());
         }
-        let stats = column.search(query, SearchParams::new(k, wanted.ef.min(live)), &accept, buffers, hits)?;
-        Ok(Explain { hops: stats.hops, ..Explain::of(Plan::Walk, live, rows, stats.distances) })
+        let reach = wanted.reach(column, k, live);
+        let stats = column.search(query, reach, &accept, buffers, hits)?;
+        let search = Explain { hops: stats.hops, ..Explain::of(Plan::Walk, live, rows, stats.distances) };
+        Ok(Done { asked: 0, reach: Some(reach), search })
     }
 
-    /// Puts the nearest rows of one part that match into `hits`; how many were asked by their payloads.
+    /// Puts the nearest rows of one part that match into `hits`.
     fn search_matching(
         &self,
         (part, column): (&Part, &Column),
@@ -152,7 +221,7 @@ impl Collection {
         wanted: &Candidates<'_>,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<(usize, Explain), SearchError> {
+    ) -> Result<Done, SearchError> {
         hits.clear();
         let vectors = &self.schema.vectors;
         let answer = part.answer(filter, &self.fields, vectors);
@@ -165,14 +234,16 @@ impl Collection {
         let (rows, matching) = (mask.rows(), mask.len());
         let k = wanted.k.min(matching);
         if k == 0 {
-            return Ok((asked, Explain::of(Plan::Nothing, matching, rows, 0)));
+            return Ok(Done { asked, ..Explain::of(Plan::Nothing, matching, rows, 0).into() });
         }
         let scan = Explain::of(Plan::Scan, matching, rows, matching as u64);
         if self.is_small(wanted, matching) {
             column.exact_among(query, k, &mask, buffers, hits)?;
-            return Ok((asked, scan));
+            return Ok(Done { asked, ..scan.into() });
         }
-        let params = SearchParams::new(k, wanted.ef.min(matching));
-        Ok((asked, column.search_masked(query, params, &mask, buffers, hits)?.unwrap_or(scan)))
+        let reach = wanted.reach(column, k, matching);
+        let search = column.search_masked(query, reach, &mask, buffers, hits)?.unwrap_or(scan);
+        let walked = matches!(search.plan, Plan::Walk | Plan::Guided);
+        Ok(Done { asked, reach: walked.then_some(reach), search })
     }
 }

@@ -34,11 +34,10 @@ const MAX_GROUP_BYTES: usize = 4 << 20;
 /// use std::sync::Arc;
 /// use vicino_index::collection::{Change, Options, Payload, Point, Schema, SharedCollection};
 /// use vicino_index::vfs::RealFs;
-/// use vicino_index::{ElementType, HnswParams, Metric, PointId, VectorSpec};
+/// use vicino_index::{ElementType, Metric, PointId, VectorSpec};
 /// # let dir = std::env::temp_dir().join(format!("vicino-doc-{}", std::process::id()));
 /// let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32)?;
-/// let schema = Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 10_240_000, note: Payload::new() };
-/// let cities = SharedCollection::create(Arc::new(RealFs), &dir, schema, Options::default())?;
+/// let cities = SharedCollection::create(Arc::new(RealFs), &dir, Schema::new(vectors), Options::default())?;
 /// let milan = Point { id: PointId::Integer(7), vectors: vec![9.19, 45.46].into(), payload: Payload::new() };
 /// cities.write(Change::Upsert(vec![milan]))?; // on disk when this returns
 /// drop(cities); // as a crash would

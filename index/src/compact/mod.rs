@@ -4,38 +4,44 @@
 //! search says) and its end reads all. That is about a third of what HNSW over floats takes, and a sixth of a quantized graph over
 //! half floats, for somewhat more time per hop: neighbours' codes are gathered from where they lie.
 //!
-//! walk (a search) · params · save. The codes are in `quant::codes`.
+//! build · walk (a search) · masked (among the rows of a mask) · calibrate (recall by slack) · params · save. The codes are in
+//! `quant::codes`; entries, frontier, ranking and exact searches are those of `qgraph`.
 
+mod build;
+mod calibrate;
+mod masked;
 mod params;
 mod save;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-use half::slice::HalfFloatSliceExt;
-use rayon::prelude::*;
+use std::sync::OnceLock;
 
 use crate::bytes::Array;
 use crate::distance::fastscan::Units;
-use crate::distance::simd::{Simd, Task, dispatch};
-use crate::graph::links::{NONE, chain};
+use crate::distance::simd::{Simd, dispatch};
+use crate::graph::links::chain;
 use crate::ids::Slot;
+use crate::mask::Mask;
 use crate::metric::Metric;
-use crate::params::BuildOptions;
-use crate::qgraph::build::radius_of;
+use crate::params::SearchParams;
+use crate::planner::Costs;
+use crate::qgraph::calibrate::Calibration;
 use crate::qgraph::entry::Entries;
-use crate::qgraph::{DEGREE, QuantizedGraph, QuantizedStats, isa, load};
+use crate::qgraph::exact::Kept;
+use crate::qgraph::rank::{Compare, Ranking};
+use crate::qgraph::{DEGREE, Loader, QuantizedStats, isa};
 use crate::quant::byte::Scale;
 use crate::quant::codes::{CodeQuery, Codes, row_bytes};
-use crate::quant::frame::Frame;
-use crate::query::{BuildError, Hit, SearchError};
+use crate::quant::nested::Bits;
+use crate::query::{Hit, SearchError};
 use crate::rows::{Rows, VectorRef};
 use crate::spec::VectorSpec;
 use crate::storage::save::vector_bytes;
-use crate::threads;
-use crate::vectors::dense::{Line, Vectors};
+use crate::vectors::dense::Vectors;
 
-use walk::{Batch, Field, Limits, MAX_WIDTH, Walk};
+use walk::{Batch, Field, Limits, MAX_WIDTH, Walk, margin};
 
 pub use params::{CompactParams, CompactSearch};
 
@@ -74,6 +80,10 @@ pub struct CompactGraph {
     twins: Array<u32>,
     /// The vectors themselves, where they are kept.
     full: Option<Vectors>,
+    /// Of walks at [`CompactSearch::DEFAULT_BITS`].
+    calibration: Calibration,
+    /// Measured when first needed.
+    costs: OnceLock<Costs>,
 }
 
 /// The buffers of searches on one thread.
@@ -83,65 +93,40 @@ pub struct CompactScratch {
     ranking: Ranking,
 }
 
-/// The buffers of turning what was found into hits.
-#[derive(Debug, Default)]
-struct Ranking {
-    slots: Vec<u32>,
-    distances: Vec<f32>,
-    query: Vec<Line>,
-    hits: Vec<Hit>,
-}
-
 impl CompactScratch {
     /// Empty buffers, which grow with the first searches.
     pub fn new() -> Self {
         Self::default()
     }
+
+    fn reserve(&mut self, walks: usize) {
+        self.walks.resize_with(walks.max(self.walks.len()), Walk::default);
+    }
+}
+
+/// What a search is after, besides its queries.
+struct Run<'a> {
+    limits: Limits,
+    /// Whether a walk that is cut short by its limit of hops is given up, and rows are compared instead.
+    give_up: bool,
+    /// None: all rows.
+    accept: Option<&'a dyn Fn(Slot) -> bool>,
+    /// The rows that `accept` holds for, where they are known.
+    mask: Option<&'a Mask>,
+}
+
+impl Run<'_> {
+    /// Of all rows.
+    fn open(limits: Limits) -> Self {
+        Run { limits, give_up: false, accept: None, mask: None }
+    }
+
+    fn accepts(&self, slot: Slot) -> bool {
+        self.accept.is_none_or(|accept| accept(slot))
+    }
 }
 
 impl CompactGraph {
-    /// An index of `rows`, built in parallel; the same rows, parameters and seed give the same bytes on any number of threads. While it is
-    /// built it takes what a quantized graph does.
-    pub fn build(
-        spec: VectorSpec,
-        params: CompactParams,
-        rows: Rows<'_>,
-        options: &BuildOptions<'_>,
-    ) -> Result<Self, BuildError> {
-        let graph = QuantizedGraph::build(spec, params.graph, rows, options)?;
-        Ok(threads::run(options.threads, || Self::of(graph, params.keep_vectors)))
-    }
-
-    /// The compact layout of a quantized graph.
-    pub fn of(graph: QuantizedGraph, keep_vectors: bool) -> Self {
-        let (spec, scale, nodes) = (graph.spec(), graph.scale, graph.len());
-        let params = CompactParams { graph: graph.params(), keep_vectors };
-        let mut links = Array::<u32>::default();
-        links.resize(nodes * DEGREE);
-        links.as_mut_slice().par_chunks_mut(DEGREE).enumerate().for_each(|(node, list)| {
-            list.fill(NONE);
-            let neighbors = graph.neighbors(node as u32);
-            list[..neighbors.len()].copy_from_slice(&neighbors);
-        });
-        let decode = |slot, out: &mut Vec<f32>| graph.vector(Slot(slot), out);
-        let radius = radius_of(nodes, decode, graph.mean.as_slice());
-        let frame = Frame::new(graph.mean.clone(), Some(graph.rotation.clone()));
-        let codes = Codes::new(frame, spec.metric(), scale, (nodes, radius), decode);
-        let deviation = codes.mean_deviation();
-        let full = if keep_vectors { graph.full } else { None };
-        CompactGraph {
-            params,
-            spec,
-            codes,
-            links,
-            entries: graph.entries,
-            units: graph.units,
-            deviation,
-            twins: graph.twins,
-            full,
-        }
-    }
-
     /// Puts the `k` nearest rows that a walk of the given slack finds into `hits`, nearest first; `k` of them unless there are fewer rows.
     /// Allocates nothing once `scratch` and `hits` have grown.
     pub fn search(
@@ -151,11 +136,12 @@ impl CompactGraph {
         scratch: &mut CompactScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
-        self.one(query, params, None, scratch, hits)
+        self.one(query, &Run::open(self.limits_of(params)?), scratch, hits)
     }
 
     /// As [`search`](CompactGraph::search), but only rows for which `accept` holds are returned: `k` of them unless fewer are accepted.
-    /// The walk passes through all rows; where it finds fewer than `k` accepted ones, every row is compared instead.
+    /// The walk passes through all rows; where it finds fewer than `k` accepted ones, every row is compared instead. Where the rows are
+    /// known beforehand, [`search_masked`](CompactGraph::search_masked) is quicker.
     pub fn search_filtered(
         &self,
         query: VectorRef<'_>,
@@ -164,21 +150,35 @@ impl CompactGraph {
         scratch: &mut CompactScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
-        self.one(query, params, Some(accept), scratch, hits)
+        let run = Run { accept: Some(accept), ..Run::open(self.limits_of(params)?) };
+        self.one(query, &run, scratch, hits)
+    }
+
+    /// As [`search_filtered`](CompactGraph::search_filtered), but the walk goes on until `ef` accepted rows are nearer than the nearest
+    /// candidate: what a beam of that width does in an [`Hnsw`](crate::Hnsw).
+    pub(crate) fn search_beam(
+        &self,
+        query: VectorRef<'_>,
+        (params, bits): (SearchParams, Bits),
+        accept: &dyn Fn(Slot) -> bool,
+        scratch: &mut CompactScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        let run = Run { accept: Some(accept), ..Run::open(self.limits_of_beam(params, bits)?) };
+        self.one(query, &run, scratch, hits)
     }
 
     fn one(
         &self,
         query: VectorRef<'_>,
-        params: CompactSearch,
-        accept: Option<&dyn Fn(Slot) -> bool>,
+        run: &Run<'_>,
         scratch: &mut CompactScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        scratch.walks.resize_with(1.max(scratch.walks.len()), Walk::default);
+        scratch.reserve(1);
         let CompactScratch { walks, ranking } = scratch;
-        self.run(Rows::one(query), params, accept, &mut walks[..1], ranking, |_, found| hits.extend_from_slice(found))
+        self.run(Rows::one(query), run, &mut walks[..1], ranking, |_, found| hits.extend_from_slice(found))
             .map_err(|(_, error)| error)
     }
 
@@ -192,69 +192,98 @@ impl CompactGraph {
         scratch: &mut CompactScratch,
         done: impl FnMut(usize, &[Hit]),
     ) -> Result<QuantizedStats, (usize, SearchError)> {
-        scratch.walks.resize_with(WIDTH.max(scratch.walks.len()), Walk::default);
-        self.run(queries, params, None, &mut scratch.walks[..WIDTH], &mut scratch.ranking, done)
+        scratch.reserve(WIDTH);
+        let run = Run::open(self.limits_of(params).map_err(|error| (0, error))?);
+        self.run(queries, &run, &mut scratch.walks[..WIDTH], &mut scratch.ranking, done)
+    }
+
+    /// How far a walk by `params` goes, if there can be one.
+    fn limits_of(&self, params: CompactSearch) -> Result<Limits, SearchError> {
+        if params.k == 0 {
+            return Err(SearchError::ZeroK);
+        }
+        if params.slack.is_nan() {
+            return Err(SearchError::Radius { found: params.slack });
+        }
+        Ok(self.limits(params))
+    }
+
+    fn limits(&self, CompactSearch { k, slack, bits, max_hops }: CompactSearch) -> Limits {
+        let k = k.min(self.len()).max(1);
+        Limits { results: k, k, slack, max_hops: max_hops.max(1), bits }
+    }
+
+    /// How far a beam of that width goes.
+    fn limits_of_beam(&self, SearchParams { k, ef }: SearchParams, bits: Bits) -> Result<Limits, SearchError> {
+        let limits = self.limits_of(CompactSearch { bits, ..CompactSearch::new(k, 0.0) })?;
+        Ok(Limits { k: ef.min(self.len()).max(limits.k), ..limits })
     }
 
     fn run(
         &self,
         queries: Rows<'_>,
-        params: CompactSearch,
-        accept: Option<&dyn Fn(Slot) -> bool>,
+        run: &Run<'_>,
+        walks: &mut [Walk],
+        ranking: &mut Ranking,
+        done: impl FnMut(usize, &[Hit]),
+    ) -> Result<QuantizedStats, (usize, SearchError)> {
+        let mut loader = Loader { spec: self.spec, queries, error: None };
+        let load = |index, out: &mut Vec<f32>| loader.load(index, out);
+        let stats = self.walk((queries.len(), load), run, walks, ranking, done);
+        loader.outcome(stats)
+    }
+
+    /// Walks for so many queries, which the function loads, with a node to pass over each, and hands their hits to `done`.
+    fn walk(
+        &self,
+        (queries, query): (usize, impl FnMut(usize, &mut Vec<f32>) -> Option<u32>),
+        run: &Run<'_>,
         walks: &mut [Walk],
         ranking: &mut Ranking,
         mut done: impl FnMut(usize, &[Hit]),
-    ) -> Result<QuantizedStats, (usize, SearchError)> {
-        if params.k == 0 {
-            return Err((0, SearchError::ZeroK));
-        }
-        if params.slack.is_nan() {
-            return Err((0, SearchError::Radius { found: params.slack }));
-        }
-        let k = params.k.min(self.len());
-        let (slack, max_hops, bits) = (params.slack, params.max_hops.max(1), params.bits);
-        let limits = Limits { k: k.max(1), slack, max_hops, bits, filtered: accept.is_some() };
-        let (mut error, mut stats) = (None, QuantizedStats::default());
-        let accepts = |slot: u32| accept.is_none_or(|accept| accept(Slot(slot)));
-        let walks = &mut walks[..queries.len().clamp(1, MAX_WIDTH).min(WIDTH)];
+    ) -> QuantizedStats {
+        let k = run.limits.results.min(self.len());
+        let mut stats = QuantizedStats::default();
         dispatch(
             isa(),
             Batch {
                 field: self.field(),
-                limits,
-                queries: queries.len(),
-                query: |index, out: &mut Vec<f32>| {
-                    if let Err(fault) = load(&self.spec, queries.row(index), out) {
-                        error.get_or_insert((index, fault));
-                        out.clear();
-                        out.resize(self.spec.dim(), 0.0);
-                    }
-                },
-                accept: |node| self.copies(node).any(accepts),
+                limits: run.limits,
+                queries,
+                query,
+                accept: |node| run.accept.is_none() || self.copies(node).any(|copy| run.accepts(Slot(copy))),
                 done: |index, walk: &mut Walk| {
-                    self.rank(&walk.found, k, accepts, ranking);
-                    let scanned = ranking.hits.len() < k;
-                    if scanned {
-                        walk.counts.distances += self.scan(&walk.code, k, accepts, ranking);
+                    let given_up = run.give_up && walk.counts.cut;
+                    if !given_up {
+                        ranking.unfold(&walk.found, k, self.twins.as_slice(), &|slot| run.accepts(slot));
                     }
-                    let rescored = self.rescore(&walk.query, k, ranking);
-                    let counts = walk.counts;
-                    stats += QuantizedStats {
-                        hops: counts.hops,
-                        estimates: counts.estimates,
-                        distances: counts.distances,
-                        rescored,
-                        scans: u64::from(scanned),
-                    };
+                    let scanned = given_up || ranking.hits.len() < k;
+                    if scanned {
+                        self.scan(walk, run, ranking);
+                    }
+                    ranking.rescore(self.full.as_ref(), &walk.query, k);
+                    stats += self.stats(walk, ranking, scanned);
                     done(index, &ranking.hits);
                 },
-                walks,
+                walks: &mut walks[..queries.clamp(1, MAX_WIDTH).min(WIDTH)],
             },
         );
-        match error {
-            Some((index, error)) => Err((index, error.into())),
-            None => Ok(stats),
-        }
+        stats
+    }
+
+    /// Compares the rows that are accepted on all eight bits.
+    #[cold]
+    fn scan(&self, walk: &mut Walk, run: &Run<'_>, ranking: &mut Ranking) {
+        let Walk { code, found, counts, .. } = walk;
+        let by = Finest { codes: &self.codes, query: code, errs: self.full.is_some() };
+        let rows = (run.mask, self.len());
+        counts.distances += ranking.scan(by, run.limits.results, rows, &|slot| run.accepts(slot), found);
+    }
+
+    fn stats(&self, walk: &Walk, ranking: &Ranking, scanned: bool) -> QuantizedStats {
+        let walk::Counts { hops, estimates, distances, .. } = walk.counts;
+        let (rescored, scans) = (ranking.slots.len() as u64, u64::from(scanned));
+        QuantizedStats { hops, estimates, distances, rescored, scans }
     }
 
     fn field(&self) -> Field<'_> {
@@ -266,64 +295,6 @@ impl CompactGraph {
             deviation: self.deviation,
             full: self.full.as_ref().map_or((&[], 0), |full| (vector_bytes(full), full.bytes() / full.len().max(1))),
         }
-    }
-
-    /// Turns the nodes a walk found into hits, copies beside each node.
-    #[inline(always)]
-    fn rank(&self, found: &[(f32, u32)], k: usize, accept: impl Fn(u32) -> bool, ranking: &mut Ranking) {
-        ranking.hits.clear();
-        for &(distance, node) in found {
-            let copies = self.copies(node).filter(|&copy| self.twins.len() == 0 || accept(copy));
-            let room = found.len().max(k) - ranking.hits.len();
-            ranking.hits.extend(copies.take(room).map(|copy| Hit { slot: Slot(copy), distance }));
-        }
-    }
-
-    /// Scores the hits from kept vectors, where there are any, and keeps the `k` nearest; returns how many were scored.
-    #[inline(always)]
-    fn rescore(&self, query: &[f32], k: usize, ranking: &mut Ranking) -> u64 {
-        let Ranking { slots, distances, query: buffer, hits } = ranking;
-        slots.clear();
-        if let Some(full) = &self.full {
-            slots.extend(hits.iter().map(|hit| hit.slot.0));
-            distances.resize(slots.len(), 0.0);
-            match full {
-                Vectors::F16(full) => {
-                    let words = full.padded(buffer);
-                    words[..query.len()].convert_from_f32_slice(query);
-                    full.view().gather(words, slots, distances);
-                }
-                Vectors::F32(full) => {
-                    let words = full.padded(buffer);
-                    words[..query.len()].copy_from_slice(query);
-                    full.view().gather(words, slots, distances);
-                }
-                _ => unreachable!("kept vectors are floats"),
-            }
-            hits.iter_mut().zip(&*distances).for_each(|(hit, &distance)| hit.distance = distance);
-            hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.slot.cmp(&b.slot)));
-        }
-        hits.truncate(k);
-        slots.len() as u64
-    }
-
-    /// Compares every accepted row on all eight bits: what a walk that found too little falls back on. Returns how many there were.
-    #[cold]
-    fn scan(&self, query: &CodeQuery, k: usize, accept: impl Fn(u32) -> bool, ranking: &mut Ranking) -> u64 {
-        let slots = (0..self.len() as u32).filter(|&slot| accept(slot)).collect();
-        let mut all = dispatch(isa(), Scan { codes: &self.codes, query, slots });
-        let count = all.len() as u64;
-        // Where vectors are kept, a few more than k, for eight bits may swap neighbours at nearly one distance.
-        let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
-        let nearer = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-        if all.len() > keep {
-            all.select_nth_unstable_by(keep - 1, nearer);
-            all.truncate(keep);
-        }
-        all.sort_unstable_by(nearer);
-        ranking.hits.clear();
-        ranking.hits.extend(all.iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
-        count
     }
 
     /// `node` and the copies that hang behind it.
@@ -366,6 +337,17 @@ impl CompactGraph {
         }
     }
 
+    /// Whether every row is kept as it was given (scaled to length one under cosine, rounded to the element type).
+    pub(crate) fn keeps_vectors(&self) -> bool {
+        self.is_lossless() || self.full.is_some()
+    }
+
+    /// The rows, for exact searches.
+    pub(crate) fn kept(&self) -> Kept<'_, impl Fn(Slot, &mut Vec<f32>)> {
+        let decode = |slot, out: &mut Vec<f32>| self.vector(slot, out);
+        Kept { spec: self.spec, rows: self.len(), full: self.full.as_ref(), decode }
+    }
+
     /// Bytes of a row of `spec`, without what is kept of its vector beside its code.
     pub(crate) fn row_bytes(spec: VectorSpec, whole_numbers: bool) -> usize {
         let whole = whole_numbers && spec.metric() == Metric::L2;
@@ -380,19 +362,34 @@ impl CompactGraph {
     }
 }
 
-/// Distances to many rows from all their bits.
-struct Scan<'a> {
+/// Rows compared on all their bits.
+struct Finest<'a> {
     codes: &'a Codes,
     query: &'a CodeQuery,
-    slots: Vec<u32>,
+    errs: bool,
 }
 
-impl Task for Scan<'_> {
-    type Output = Vec<(f32, u32)>;
+/// How many times wider a scan's margin is than a walk's: what is missed by a scan would be missed for good.
+const SURER: f32 = 2.0;
+
+impl Compare for Finest<'_> {
+    #[inline(always)]
+    fn errs(&self) -> bool {
+        self.errs
+    }
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
-        let distance = |slot| self.codes.finest(simd, self.query, slot);
-        self.slots.iter().map(|&slot| (distance(slot), slot)).collect()
+    fn distance<S: Simd>(&self, simd: S, slot: u32) -> f32 {
+        self.codes.finest(simd, self.query, slot)
+    }
+
+    #[inline(always)]
+    fn margin(&self, slot: u32) -> f32 {
+        SURER * margin(self.codes, self.query, slot)
+    }
+
+    #[inline(always)]
+    fn fetch(&self, slot: u32) {
+        self.codes.fetch(Bits::Eight, slot);
     }
 }

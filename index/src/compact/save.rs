@@ -3,6 +3,7 @@
 //! The rotation is not in the file: it is drawn from the seed. The first of the entries is the one from which every node can be reached.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use bincode::{Decode, Encode};
 
@@ -10,6 +11,7 @@ use crate::distance::fastscan::{LANES, Units};
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::graph::{Graph, links::NONE};
 use crate::qgraph::DEGREE;
+use crate::qgraph::calibrate::Calibration;
 use crate::qgraph::entry::{Entries, block_bytes};
 use crate::quant::byte::Scale;
 use crate::quant::codes::Codes;
@@ -33,12 +35,18 @@ struct Metadata {
     units: Units,
     unit: Unit,
     deviation: f32,
+    calibration: Calibration,
 }
 
 impl CompactGraph {
     /// Writes the index to `path`, replacing what is there; at any moment the file is the old one or the new one, whole. On disk
     /// when this returns.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
+        self.with_sections(|sections| format::replace(&RealFs, path.as_ref(), sections))
+    }
+
+    /// Hands the parts of the file to `write`.
+    pub(crate) fn with_sections<R>(&self, write: impl FnOnce(&[(Section, &[u8])]) -> R) -> R {
         let codes = &self.codes;
         let metadata = codec::encode(&Metadata {
             spec: self.spec.into(),
@@ -47,6 +55,7 @@ impl CompactGraph {
             units: self.units,
             unit: codes.unit,
             deviation: self.deviation,
+            calibration: self.calibration.clone(),
         });
         let sections = [
             (Section::Metadata, &metadata[..]),
@@ -60,18 +69,32 @@ impl CompactGraph {
             (Section::Twins, bytemuck::cast_slice(self.twins.as_slice())),
             (Section::Rows, self.full.as_ref().map_or(&[][..], vector_bytes)),
         ];
-        format::replace(&RealFs, path.as_ref(), &sections)
+        write(&sections)
     }
 
     /// Maps the index in `path` after verifying every checksum and the bounds of every link; what a search needs is read from the file
     /// when it needs it. The file must stay as it is while it is open: replace it by rename, as [`save`](CompactGraph::save) does.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let file = IndexFile::open(&RealFs, path.as_ref())?;
+        Self::from_file(&IndexFile::open(&RealFs, path.as_ref())?)
+    }
+
+    /// The index in `file`, whose checksums hold.
+    pub(crate) fn from_file(file: &IndexFile) -> Result<Self, OpenError> {
+        let index = Self::unchecked(file)?;
+        index.check_slots().map_err(|(section, what)| file.invalid(section, what))?;
+        Ok(index)
+    }
+
+    /// The index in `file`, of which nothing is known but that its arrays are as long as they should be: fit for reading vectors.
+    pub(crate) fn unchecked(file: &IndexFile) -> Result<Self, OpenError> {
         let metadata: Metadata = codec::decode(file.bytes(Section::Metadata)?)
             .ok_or_else(|| file.invalid(Section::Metadata, "it does not decode".into()))?;
         let invalid = |what: String| file.invalid(Section::Metadata, what);
         let spec = VectorSpec::try_from(metadata.spec).map_err(invalid)?;
         metadata.params.validate().map_err(|error| invalid(error.to_string()))?;
+        if !metadata.calibration.is_sound() {
+            return Err(invalid("recall that does not rise with slack".into()));
+        }
         let rotation = Rotation::new(spec.dim(), metadata.params.graph.seed);
         let centre = file.array(Section::Mean)?;
         if centre.len() != spec.dim() {
@@ -96,16 +119,18 @@ impl CompactGraph {
             deviation: metadata.deviation,
             twins: file.array(Section::Twins)?,
             full: None,
+            calibration: metadata.calibration,
+            costs: OnceLock::new(),
         };
         if metadata.params.keep_vectors && !metadata.lossless {
-            index.full = Some(vectors(&file, spec, Some(index.len()))?);
+            index.full = Some(vectors(file, spec, Some(index.len()))?);
         }
-        index.check_shape().map_err(|(section, what)| file.invalid(section, what))?;
+        index.check_lengths().map_err(|(section, what)| file.invalid(section, what))?;
         Ok(index)
     }
 
-    /// Checks that the arrays belong together and that every slot is one: what every access relies on.
-    fn check_shape(&self) -> Result<(), (Section, String)> {
+    /// Checks that the arrays belong together.
+    fn check_lengths(&self) -> Result<(), (Section, String)> {
         let (nodes, codes) = (self.len(), &self.codes);
         let blocks = self.entries.slots.len().div_ceil(LANES);
         let lengths = [
@@ -121,6 +146,12 @@ impl CompactGraph {
                 return Err((section, format!("{found} elements, expected {expected}")));
             }
         }
+        Ok(())
+    }
+
+    /// Checks that every slot is one: with the lengths of arrays, what every access relies on.
+    fn check_slots(&self) -> Result<(), (Section, String)> {
+        let nodes = self.len();
         let slots = [
             (Section::EntrySlots, self.entries.slots.as_slice()),
             (Section::Level0, self.links.as_slice()),

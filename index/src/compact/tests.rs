@@ -3,6 +3,7 @@
 use super::*;
 use crate::bytes::Array;
 use crate::metric::ElementType;
+use crate::params::BuildOptions;
 
 #[test]
 fn an_empty_index_finds_nothing_and_a_single_row_is_found() {

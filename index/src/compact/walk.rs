@@ -37,6 +37,8 @@ pub(super) struct Field<'a> {
 /// How far a walk goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
+    /// Results that are asked for, at most `k`.
+    pub(super) results: usize,
     /// Results whose k-th distance is the measure of the stop rule.
     pub(super) k: usize,
     /// The part by which the nearest candidate may be farther than the k-th result.
@@ -45,8 +47,6 @@ pub(super) struct Limits {
     pub(super) max_hops: usize,
     /// Bits of a coordinate that the walk reads.
     pub(super) bits: Bits,
-    /// Whether not all nodes may be results.
-    pub(super) filtered: bool,
 }
 
 /// What a walk did.
@@ -55,6 +55,8 @@ pub(super) struct Counts {
     pub(super) hops: u64,
     pub(super) estimates: u64,
     pub(super) distances: u64,
+    /// It had more to expand than it was allowed.
+    pub(super) cut: bool,
 }
 
 /// The state and buffers of one walk.
@@ -70,7 +72,7 @@ pub(super) struct Walk {
     nearest: Vec<f32>,
     /// The nodes met that may be results and were below the bound then.
     met: Vec<(f32, u32)>,
-    /// The nearest of them, scored on eight bits, nearest first.
+    /// The nearest of them, scored on eight bits, nearest first: at least as many as are asked for, if there are.
     pub(super) found: Vec<(f32, u32)>,
     /// Beyond this no candidate is expanded.
     stop: f32,
@@ -109,9 +111,9 @@ const LEAST_ROOM: f32 = 0.05;
 const TWO_BITS: f32 = 3.7;
 
 impl Walk {
-    /// Begins the search for `self.query`.
+    /// Begins the search for `self.query`, as if the node `except` were not there.
     #[inline(always)]
-    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits) {
+    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, except: Option<u32>) {
         field.codes.set(&mut self.code, &self.query);
         self.table.set(simd, &self.code.rotated);
         self.nearest.clear();
@@ -119,6 +121,7 @@ impl Walk {
         self.found.clear();
         self.frontier.clear(limits.max_hops);
         self.visited.reset(field.codes.len());
+        self.visited.insert(except.as_slice());
         self.counts = Counts::default();
         (self.stop, self.bound) = (f32::INFINITY, f32::INFINITY);
         let deviation = field.deviation * self.code.length() * std::f32::consts::SQRT_2 * DEVIATIONS;
@@ -129,10 +132,11 @@ impl Walk {
         };
         self.count = 0;
         for entry in field.entries.nearest(simd, &self.table, field.units, |_| true).0 {
-            self.visited.insert(&[entry]);
-            field.codes.fetch(limits.bits, entry);
-            self.pending[self.count] = entry;
-            self.count += 1;
+            if self.visited.add(entry) {
+                field.codes.fetch(limits.bits, entry);
+                self.pending[self.count] = entry;
+                self.count += 1;
+            }
         }
         self.stage = Stage::Score;
     }
@@ -193,7 +197,7 @@ impl Walk {
             let lane = lanes.trailing_zeros() as usize;
             lanes &= lanes - 1;
             let (estimate, slot) = (estimates[lane], self.pending[lane]);
-            if limits.filtered && !accept(slot) {
+            if !accept(slot) {
                 continue;
             }
             self.met.push((estimate, slot));
@@ -228,14 +232,17 @@ impl Walk {
     fn advance<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits) {
         if let Some((estimate, node)) = self.frontier.pop(simd)
             && estimate <= self.stop
-            && (self.counts.hops as usize) < limits.max_hops
         {
-            let list = &field.links[node as usize * DEGREE..][..DEGREE];
-            fetch(bytemuck::cast_slice(list));
-            self.stage = Stage::Gather(node);
-            return;
+            if (self.counts.hops as usize) < limits.max_hops {
+                let list = &field.links[node as usize * DEGREE..][..DEGREE];
+                fetch(bytemuck::cast_slice(list));
+                self.stage = Stage::Gather(node);
+                return;
+            }
+            self.counts.cut = true;
         }
-        let reach = self.nearest.last().map_or(f32::INFINITY, |farthest| farthest + self.margin);
+        let farthest = self.nearest.get(limits.results - 1).or(self.nearest.last());
+        let reach = farthest.map_or(f32::INFINITY, |farthest| farthest + self.margin);
         self.met.retain(|met| met.0 <= reach);
         for &(_, slot) in &self.met {
             field.codes.fetch_fine(slot);
@@ -257,17 +264,21 @@ impl Walk {
             self.counts.distances += self.met.len() as u64;
         }
         self.found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        if let Some(&(distance, node)) = self.found.get(limits.k - 1) {
+        let results = limits.results;
+        if let Some(&(distance, node)) = self.found.get(results - 1) {
             let reach = match field.full.1 {
                 0 => distance,
-                _ => {
-                    distance
-                        + DEVIATIONS * std::f32::consts::SQRT_2 * field.codes.deviation(&self.code, Bits::Eight, node)
-                }
+                _ => distance + margin(field.codes, &self.code, node),
             };
-            self.found.truncate(self.found.partition_point(|found| found.0 <= reach).max(limits.k));
+            self.found.truncate(self.found.partition_point(|found| found.0 <= reach).max(results));
         }
     }
+}
+
+/// By how much the distance to `node` from all its bits may be in the wrong order with another.
+#[inline(always)]
+pub(super) fn margin(codes: &Codes, query: &CodeQuery, node: u32) -> f32 {
+    DEVIATIONS * std::f32::consts::SQRT_2 * codes.deviation(query, Bits::Eight, node)
 }
 
 /// Asks for the lines of `bytes`.
@@ -281,7 +292,7 @@ pub(super) struct Batch<'a, Q, A, F> {
     pub(super) field: Field<'a>,
     pub(super) limits: Limits,
     pub(super) queries: usize,
-    /// Writes a query's vector, as [`Walk::query`] has it.
+    /// Writes a query's vector, as [`Walk::query`] has it, and names a node to pass over, if there is one.
     pub(super) query: Q,
     pub(super) accept: A,
     /// Takes what a query's walk found.
@@ -292,7 +303,7 @@ pub(super) struct Batch<'a, Q, A, F> {
 
 impl<Q, A, F> Task for Batch<'_, Q, A, F>
 where
-    Q: FnMut(usize, &mut Vec<f32>),
+    Q: FnMut(usize, &mut Vec<f32>) -> Option<u32>,
     A: Fn(u32) -> bool,
     F: FnMut(usize, &mut Walk),
 {
@@ -316,8 +327,8 @@ where
             if current[index].is_none()
                 && let Some(query) = waiting.next()
             {
-                (self.query)(query, &mut walk.query);
-                walk.start(simd, field, limits);
+                let except = (self.query)(query, &mut walk.query);
+                walk.start(simd, field, limits, except);
                 current[index] = Some(query);
             }
             if current[..width].iter().all(Option::is_none) {

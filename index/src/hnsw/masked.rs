@@ -1,7 +1,6 @@
 //! Searches among the rows of a mask: the way is chosen by [`Costs`], measured at the first of them.
 
 use std::sync::OnceLock;
-use std::time::Instant;
 
 use super::Hnsw;
 use crate::exact;
@@ -11,7 +10,7 @@ use crate::graph::search::Field;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::params::{SearchParams, SearchStats};
-use crate::planner::{Costs, Explain, Plan};
+use crate::planner::{Costs, Explain, Plan, Probe, timed};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
@@ -39,12 +38,6 @@ impl Known {
 /// Rows that match and are taken as places to begin at.
 const SEEDS: usize = 12;
 
-/// Rows that costs are measured with as queries.
-const PROBES: usize = 8;
-
-/// Rows that each probe compares.
-const PROBE_ROWS: usize = 256;
-
 impl Hnsw {
     /// As [`search`](Hnsw::search) among the rows of `mask` alone: `k` of them unless it has fewer. `plan` is the way to go; of none, the
     /// one that is expected to be the cheapest. A walk that costs more than the scan would, or finds too little, ends in the scan.
@@ -63,30 +56,17 @@ impl Hnsw {
         if params.k == 0 {
             return Err(SearchError::ZeroK);
         }
-        let (costs, matching) = (self.costs(), mask.len());
-        let k = params.k.min(matching);
+        let k = params.k.min(mask.len());
         let effort = self.width(params) as f32 / SearchParams::DEFAULT_EF as f32;
-        let plan = plan.unwrap_or_else(|| costs.plan(self.len(), matching, k, effort));
-        let expected = costs.expected(self.len(), matching, effort);
-        let budget = costs.hops_of_scan(matching);
+        let course = self.costs().course((self.len(), mask.len()), k, effort, plan, true);
         let (stats, fell_back) = with_rows!(&self.vectors, rows => {
             let params = SearchParams { k, ..params };
-            self.search_mask(rows, query, params, mask, (plan, budget), scratch)?
+            self.search_mask(rows, query, params, mask, (course.plan, course.budget), scratch)?
         });
-        if matching > 0 {
+        if !mask.is_empty() {
             hits.extend(scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
         }
-        Ok(Explain {
-            plan,
-            matching,
-            rows: self.len(),
-            scan_us: expected.scan / 1e3,
-            walk_us: expected.walk / 1e3,
-            guided_us: expected.guided / 1e3,
-            distances: stats.distances,
-            hops: stats.hops,
-            fell_back,
-        })
+        Ok(course.explain(stats.distances, stats.hops, fell_back))
     }
 
     /// Leaves the nearest in `scratch.accepted`; what it did, and whether it came to the scan after a walk.
@@ -150,27 +130,17 @@ impl Hnsw {
 
     fn measure(&self) -> Costs {
         let (mut scratch, mut hits, mut vector) = (Scratch::new(), Vec::new(), Vec::new());
-        let rows = self.len();
-        let mut sample = Mask::none(rows);
-        (0..PROBE_ROWS.min(rows)).for_each(|at| sample.insert(Slot((at * rows / PROBE_ROWS.min(rows)) as u32)));
-        // The least of several: what disturbs a measurement only adds to it.
-        let (mut row_ns, mut hop_ns, mut hops) = (f32::INFINITY, f32::INFINITY, 0);
-        for probe in 0..PROBES.min(rows) {
-            self.vector(Slot((probe * rows / PROBES.min(rows)) as u32), &mut vector);
+        let params = SearchParams::default();
+        Costs::measure(self.len(), |row, sample| {
+            self.vector(row, &mut vector);
             let query = VectorRef::from(vector.as_slice());
-            let start = Instant::now();
-            let Ok(stats) = self.search(query, SearchParams::default(), &mut scratch, &mut hits) else { continue };
-            hop_ns = hop_ns.min(start.elapsed().as_nanos() as f32 / stats.hops.max(1) as f32);
-            hops += stats.hops;
-            let start = Instant::now();
-            let scan = with_rows!(&self.vectors, rows => {
-                self.search_mask(rows, query, SearchParams::default(), &sample, (Plan::Scan, 0), &mut scratch)
+            let (stats, walk) = timed(|| self.search(query, params, &mut scratch, &mut hits));
+            let (done, scan) = timed(|| {
+                with_rows!(&self.vectors, rows => {
+                    self.search_mask(rows, query, params, sample, (Plan::Scan, 0), &mut scratch)
+                })
             });
-            if scan.is_ok() {
-                row_ns = row_ns.min(start.elapsed().as_nanos() as f32 / sample.len() as f32);
-            }
-        }
-        let hops = (hops as f32 / PROBES.min(rows).max(1) as f32).max(1.0);
-        Costs { row_ns: row_ns.min(1e6), hop_ns: hop_ns.min(1e6), hops }
+            stats.ok().filter(|_| done.is_ok()).map(|stats| Probe { walk, hops: stats.hops, scan })
+        })
     }
 }

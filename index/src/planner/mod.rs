@@ -10,6 +10,7 @@
 mod cost;
 
 pub use cost::Costs;
+pub(crate) use cost::{Probe, timed};
 
 /// A way to the nearest rows that match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -38,7 +39,7 @@ pub struct Explain {
     pub scan_us: f32,
     /// What a walk was expected to take.
     pub walk_us: f32,
-    /// What a guided walk was expected to take; infinite (`null` in JSON) where too few rows match for one.
+    /// What a guided walk was expected to take; infinite (`null` in JSON) where too few rows match for one, or the index has none.
     pub guided_us: f32,
     /// Distances computed, estimates not counted.
     pub distances: u64,

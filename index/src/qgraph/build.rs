@@ -120,13 +120,13 @@ impl QuantizedGraph {
     }
 
     /// All rows as bytes of one step, for the graph's distances.
-    fn bytes<T: Component>(&self, steps: f32) -> Dense<T> {
+    pub(super) fn bytes<T: Component>(&self, steps: f32) -> Dense<T> {
         let spec = VectorSpec::new(self.spec.dim(), Metric::L2, T::TYPE).expect("bytes compare by l2");
         let mut rows = Array::default();
         let stride = Dense::<T>::stride_of(&spec);
         rows.resize(self.len() * stride);
         rows.as_mut_slice().par_chunks_mut(stride).enumerate().for_each_init(Vec::new, |vector, (slot, row)| {
-            self.vectors().decode(Slot(slot as u32), vector);
+            self.vector(Slot(slot as u32), vector);
             for (word, &x) in row.iter_mut().zip(&*vector) {
                 *word = T::from_f32((x * steps).round()).expect("within the range of a byte");
             }
@@ -135,10 +135,10 @@ impl QuantizedGraph {
     }
 
     /// The largest coordinate.
-    fn largest(&self) -> f32 {
+    pub(super) fn largest(&self) -> f32 {
         let of = |slot: usize| {
             let mut vector = Vec::new();
-            self.vectors().decode(Slot(slot as u32), &mut vector);
+            self.vector(Slot(slot as u32), &mut vector);
             vector.into_iter().fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()))
         };
         (0..self.len()).into_par_iter().map(of).reduce(|| f32::MIN_POSITIVE, f32::max)
@@ -160,7 +160,7 @@ impl QuantizedGraph {
         if self.scale == Scale::Whole {
             self.full = None;
         }
-        self.calibration = self.calibrate(dense);
+        self.calibration = self.calibrate(&self.sample_by(dense));
     }
 
     /// The nodes that walks towards each of `nodes` expand.

@@ -1,4 +1,4 @@
-//! Which slack finds which part of the true neighbours.
+//! Which slack finds which part of the true neighbours, for every graph that is walked on codes.
 //!
 //! Measured once a graph is built, on some of its own rows, each as if it were not there: a walk passes over the row it is for, which
 //! leaves a gap in its neighbours' lists and so, if anything, errs on the low side. For queries unlike the rows it promises nothing.
@@ -10,13 +10,15 @@ use crate::graph::compare::exact;
 use crate::graph::level::mix;
 use crate::graph::links::NONE;
 use crate::ids::Slot;
+use crate::quant::byte::Scale;
 use crate::query::Hit;
 use crate::spec::Component;
 use crate::vectors::dense::Dense;
 
 use super::gate::Open;
+use super::rank::Ranking;
 use super::walk::Walk;
-use super::{QuantizedGraph, QuantizedSearch, Ranking, Run, WIDTH, isa};
+use super::{QuantizedGraph, QuantizedSearch, Run, WIDTH, isa};
 
 /// Rows that are searched for: their mean recall is known to about a hundredth.
 const SAMPLE: usize = 256;
@@ -35,7 +37,7 @@ const MARGIN: usize = 2;
 
 /// Recall by slack, for a few k.
 #[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
-pub(super) struct Calibration {
+pub(crate) struct Calibration {
     curves: Vec<Curve>,
 }
 
@@ -57,7 +59,7 @@ impl Calibration {
     }
 
     /// The recall to be expected of a walk.
-    pub(super) fn recall(&self, k: usize, slack: f32) -> Option<f32> {
+    pub(crate) fn recall(&self, k: usize, slack: f32) -> Option<f32> {
         let points = &self.curve(k)?.points;
         let at = points.partition_point(|point| point.0 <= slack);
         let Some(&(below, least)) = points.get(at.wrapping_sub(1)) else { return Some(points[0].1) };
@@ -66,7 +68,7 @@ impl Calibration {
     }
 
     /// The slack at which a walk may be expected to find so much; the greatest tried where none did.
-    pub(super) fn slack(&self, k: usize, recall: f32) -> Option<f32> {
+    pub(crate) fn slack(&self, k: usize, recall: f32) -> Option<f32> {
         let points = &self.curve(k)?.points;
         let at = points.partition_point(|point| point.1 < recall);
         let Some(&(above, most)) = points.get(at) else { return points.last().map(|point| point.0) };
@@ -75,7 +77,7 @@ impl Calibration {
     }
 
     /// Whether it can have been measured.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let ascends = |curve: &Curve| {
             let inside = curve.points.iter().all(|point| point.0.is_finite() && (0.0..=1.0).contains(&point.1));
             inside && curve.points.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1)
@@ -84,40 +86,32 @@ impl Calibration {
     }
 }
 
-impl QuantizedGraph {
-    /// Measures recall over `dense`, the rows as the graph was built on them. Cost: the true neighbours of a sample, by comparing all
-    /// rows, and a few thousand searches.
-    pub(super) fn calibrate<T: Component>(&self, dense: &Dense<T>) -> Calibration {
-        let alone = |slot: &u32| self.twins.as_slice().get(*slot as usize).is_none_or(|&twin| twin == NONE);
-        let linked = |slot: &u32| !self.neighbors(*slot).is_empty();
-        let mut slots: Vec<u32> = (0..self.len() as u32).filter(alone).filter(linked).collect();
-        slots.sort_unstable_by_key(|&slot| mix(self.params.seed ^ mix(u64::from(!slot))));
-        slots.truncate(SAMPLE);
-        let ks = KS.into_iter().filter(|&k| MARGIN * k < self.len());
-        let Some(most) = ks.clone().next_back().filter(|_| !slots.is_empty()) else { return Calibration::default() };
-        let keep = if self.is_lossless() { most } else { MARGIN * most };
-        let mut ranking = Ranking::default();
-        let mut query = Vec::new();
-        let truth: Vec<Vec<Hit>> = (exact(isa(), dense.view(), &slots, keep).iter().zip(&slots))
-            .map(|(nearest, &slot)| {
-                self.vector(Slot(slot), &mut query);
-                let hit = |candidate: &crate::pool::Candidate| Hit {
-                    slot: Slot(candidate.slot()),
-                    distance: candidate.distance(),
-                };
-                ranking.hits.clear();
-                ranking.hits.extend(nearest.iter().map(hit));
-                self.rescore(&query, most, &mut ranking);
-                ranking.hits.clone()
-            })
-            .collect();
-        Calibration { curves: ks.map(|k| self.curve(k, &slots, &truth)).collect() }
-    }
+/// Rows that are searched for, and what should be found.
+pub(crate) struct Sample {
+    slots: Vec<u32>,
+    /// Of each row its nearest others, as many as the greatest k that is measured.
+    truth: Vec<Vec<Hit>>,
+    /// Rows of the index.
+    rows: usize,
+}
 
-    fn curve(&self, k: usize, slots: &[u32], truth: &[Vec<Hit>]) -> Curve {
+impl Calibration {
+    /// Measures the recall of `walk`, which searches for rows as if they were not there: given a number of results, a slack and rows, it
+    /// hands the hits of each, with its place among those, on to its last argument. Cost: a few thousand searches.
+    pub(crate) fn measure(
+        sample: &Sample,
+        walk: impl Fn(usize, f32, &[u32], &mut dyn FnMut(usize, &[Hit])) + Sync,
+    ) -> Self {
+        let ks = KS.into_iter().filter(|&k| MARGIN * k < sample.rows && !sample.truth.is_empty());
+        Calibration { curves: ks.map(|k| Curve::measure(k, |slack| sample.recall(k, slack, &walk))).collect() }
+    }
+}
+
+impl Curve {
+    fn measure(k: usize, recall: impl Fn(f32) -> f32) -> Self {
         let mut points: Vec<(f32, f32)> = Vec::new();
         for slack in SLACKS {
-            let recall = self.recall_of(QuantizedSearch::new(k, slack), slots, truth);
+            let recall = recall(slack);
             // Noise apart, a greater slack finds no less.
             let recall = points.last().map_or(recall, |point| recall.max(point.1));
             points.push((slack, recall));
@@ -127,27 +121,77 @@ impl QuantizedGraph {
         }
         Curve { k: k as u32, points }
     }
+}
 
+impl Sample {
     /// The part of the true `k` nearest that walks find.
-    fn recall_of(&self, params: QuantizedSearch, slots: &[u32], truth: &[Vec<Hit>]) -> f32 {
+    fn recall(
+        &self,
+        k: usize,
+        slack: f32,
+        walk: &(impl Fn(usize, f32, &[u32], &mut dyn FnMut(usize, &[Hit])) + Sync),
+    ) -> f32 {
         const TASK: usize = 16;
         let found = |(slots, truth): (&[u32], &[Vec<Hit>])| {
-            let mut walks: [Walk; WIDTH] = Default::default();
             let mut found = 0;
+            walk(k, slack, slots, &mut |index, hits| {
+                // By distance, so that of rows equally far any counts; the two are computed in different orders.
+                let farthest = truth[index][k - 1].distance * (1.0 + 1e-5);
+                found += hits.iter().filter(|hit| hit.distance <= farthest).count().min(k);
+            });
+            found
+        };
+        let found: usize = self.slots.par_chunks(TASK).zip(self.truth.par_chunks(TASK)).map(found).sum();
+        found as f32 / (self.slots.len() * k) as f32
+    }
+}
+
+impl QuantizedGraph {
+    /// Rows to search for, and their true neighbours: by comparing all rows on bytes, and on full vectors where bytes are not exact.
+    pub(crate) fn sample(&self) -> Sample {
+        match self.scale {
+            Scale::Whole => self.sample_by(&self.bytes::<u8>(1.0)),
+            Scale::Own => self.sample_by(&self.bytes::<i8>(127.0 / self.largest())),
+        }
+    }
+
+    /// As [`sample`](QuantizedGraph::sample), of `dense`, the rows as the graph was built on them.
+    pub(super) fn sample_by<T: Component>(&self, dense: &Dense<T>) -> Sample {
+        let rows = self.len();
+        let alone = |slot: &u32| self.twins.as_slice().get(*slot as usize).is_none_or(|&twin| twin == NONE);
+        let linked = |slot: &u32| !self.neighbors(*slot).is_empty();
+        let mut slots: Vec<u32> = (0..rows as u32).filter(alone).filter(linked).collect();
+        slots.sort_unstable_by_key(|&slot| mix(self.params.seed ^ mix(u64::from(!slot))));
+        slots.truncate(SAMPLE);
+        let Some(most) = KS.into_iter().rfind(|&k| MARGIN * k < rows && !slots.is_empty()) else {
+            return Sample { slots: Vec::new(), truth: Vec::new(), rows };
+        };
+        let keep = if self.is_lossless() { most } else { MARGIN * most };
+        let mut ranking = Ranking::default();
+        let mut query = Vec::new();
+        let truth = (exact(isa(), dense.view(), &slots, keep).iter().zip(&slots))
+            .map(|(nearest, &slot)| {
+                self.vector(Slot(slot), &mut query);
+                ranking.hits.clear();
+                ranking.hits.extend(nearest.iter().map(|&candidate| Hit::from(candidate)));
+                ranking.rescore(self.full.as_ref(), &query, most);
+                ranking.hits.clone()
+            })
+            .collect();
+        Sample { slots, truth, rows }
+    }
+
+    /// Measures recall on `sample`.
+    pub(super) fn calibrate(&self, sample: &Sample) -> Calibration {
+        Calibration::measure(sample, |k, slack, slots, take| {
+            let mut walks: [Walk; WIDTH] = Default::default();
             let query = |index: usize, query: &mut Vec<f32>| {
                 self.vector(Slot(slots[index]), query);
                 Some(slots[index])
             };
-            let (run, queries) = (Run::open(self.limits(params)), (slots.len(), query));
-            self.walk(queries, &run, Open, &mut walks, &mut Ranking::default(), |index, hits| {
-                // By distance, so that of rows equally far any counts; the two are computed in different orders.
-                let farthest = truth[index][params.k - 1].distance * (1.0 + 1e-5);
-                found += hits.iter().filter(|hit| hit.distance <= farthest).count().min(params.k);
-            });
-            found
-        };
-        let found: usize = slots.par_chunks(TASK).zip(truth.par_chunks(TASK)).map(found).sum();
-        found as f32 / (slots.len() * params.k) as f32
+            let run = Run::open(self.limits(QuantizedSearch::new(k, slack)));
+            self.walk((slots.len(), query), &run, Open, &mut walks, &mut Ranking::default(), take);
+        })
     }
 
     /// The recall that a search of `k` results with a given slack may be expected to have, as measured on rows of this index when it was

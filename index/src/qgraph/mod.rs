@@ -5,18 +5,18 @@
 //! single exact distance. It is built whole and not changed after.
 //!
 //! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · rank (hits of it) · masked (among the rows of a mask) · exact
-//! (every row) · params · rotated build calibrate · save.
+//! (every row) · params · rotated build calibrate (recall by slack) · save. What is not of one layout serves `compact`, too.
 
 pub(crate) mod build;
-mod calibrate;
+pub(crate) mod calibrate;
 pub(crate) mod entry;
-mod exact;
+pub(crate) mod exact;
 pub(crate) mod frontier;
 mod gate;
 mod layout;
-mod masked;
+pub(crate) mod masked;
 mod params;
-mod rank;
+pub(crate) mod rank;
 mod rotated;
 mod save;
 #[cfg(test)]
@@ -30,7 +30,7 @@ use crate::distance::Isa;
 use crate::distance::fastscan::Units;
 use crate::distance::simd::dispatch;
 use crate::graph::copies::Copies;
-use crate::graph::links::NONE;
+use crate::graph::links::chain;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::metric::Metric;
@@ -46,6 +46,7 @@ use crate::vectors::dense::Vectors;
 
 use calibrate::Calibration;
 use entry::Entries;
+use exact::Kept;
 use gate::{Gate, Open, Sieve};
 use layout::{Layout, Row};
 use rank::Ranking;
@@ -251,20 +252,10 @@ impl QuantizedGraph {
         ranking: &mut Ranking,
         done: impl FnMut(usize, &[Hit]),
     ) -> Result<QuantizedStats, (usize, SearchError)> {
-        let mut error = None;
-        let load = |index, out: &mut Vec<f32>| {
-            if let Err(fault) = load(&self.spec, queries.row(index), out) {
-                error.get_or_insert((index, fault));
-                out.clear();
-                out.resize(self.spec.dim(), 0.0);
-            }
-            None
-        };
+        let mut loader = Loader { spec: self.spec, queries, error: None };
+        let load = |index, out: &mut Vec<f32>| loader.load(index, out);
         let stats = self.walk((queries.len(), load), run, gate, walks, ranking, done);
-        match error {
-            Some((index, error)) => Err((index, error.into())),
-            None => Ok(stats),
-        }
+        loader.outcome(stats)
     }
 
     /// Walks for so many queries, which the function loads, with a node to pass over each, and hands their hits to `done`.
@@ -324,7 +315,7 @@ impl QuantizedGraph {
             hops: walk.counts.hops,
             estimates: walk.counts.estimates,
             distances: walk.counts.distances,
-            rescored: if self.full.is_some() { ranking.slots.len() as u64 } else { 0 },
+            rescored: ranking.slots.len() as u64,
             scans: u64::from(scanned),
         }
     }
@@ -370,9 +361,7 @@ impl QuantizedGraph {
     /// `node` and the copies that hang behind it.
     #[inline(always)]
     fn copies(&self, node: u32) -> impl Iterator<Item = u32> {
-        let twins = self.twins.as_slice();
-        let next = move |&node: &u32| twins.get(node as usize).copied().filter(|&twin| twin != NONE);
-        std::iter::successors(Some(node), next).take(self.len())
+        chain(self.twins.as_slice(), node, self.len())
     }
 
     fn row(&self, slot: u32) -> Row<'_> {
@@ -415,6 +404,12 @@ impl QuantizedGraph {
         }
     }
 
+    /// The rows, for exact searches.
+    pub(crate) fn kept(&self) -> Kept<'_, impl Fn(Slot, &mut Vec<f32>)> {
+        let decode = |slot, out: &mut Vec<f32>| self.vector(slot, out);
+        Kept { spec: self.spec, rows: self.len(), full: self.full.as_ref(), decode }
+    }
+
     /// Bytes of a row of `spec`, without its full vector.
     pub(crate) fn row_bytes(spec: VectorSpec) -> usize {
         Layout::new(spec.dim(), Rotation::padded(spec.dim())).stride
@@ -430,6 +425,34 @@ impl QuantizedGraph {
 /// The instruction set of this CPU; panics with the text of the error, as [`Kernels::new`](crate::distance::Kernels::new) does.
 pub(crate) fn isa() -> Isa {
     Isa::detect().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Loads the queries of a batch. In the place of one that is at fault zeros are searched for, and the first such is kept.
+pub(crate) struct Loader<'a> {
+    pub(crate) spec: VectorSpec,
+    pub(crate) queries: Rows<'a>,
+    pub(crate) error: Option<(usize, VectorError)>,
+}
+
+impl Loader<'_> {
+    /// Writes query `index` into `out`; names no node to pass over.
+    #[inline(always)]
+    pub(crate) fn load(&mut self, index: usize, out: &mut Vec<f32>) -> Option<u32> {
+        if let Err(fault) = load(&self.spec, self.queries.row(index), out) {
+            self.error.get_or_insert((index, fault));
+            out.clear();
+            out.resize(self.spec.dim(), 0.0);
+        }
+        None
+    }
+
+    /// `stats`, if no query was at fault.
+    pub(crate) fn outcome(self, stats: QuantizedStats) -> Result<QuantizedStats, (usize, SearchError)> {
+        match self.error {
+            Some((index, error)) => Err((index, error.into())),
+            None => Ok(stats),
+        }
+    }
 }
 
 /// A query as a walk has it: checked, and scaled to length one under cosine.

@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::index::{Buffers, Index, IndexKind};
+use super::index::{Buffers, Depth, Index, IndexKind, Reach};
 use super::tombstones::Tombstones;
 use crate::bytes::Array;
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::ids::Slot;
 use crate::mask::Mask;
-use crate::params::{SearchParams, SearchStats};
+use crate::params::{Effort, SearchStats};
 use crate::planner::Explain;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
@@ -133,6 +133,21 @@ impl Column {
         self.index.kind()
     }
 
+    /// As [`Index::is_whole`].
+    pub(crate) fn is_whole(&self) -> bool {
+        self.index.is_whole()
+    }
+
+    /// As [`Index::depth`].
+    pub(crate) fn depth(&self, k: usize, effort: Effort) -> Depth {
+        self.index.depth(k, effort)
+    }
+
+    /// As [`Index::expected_recall`].
+    pub(crate) fn expected_recall(&self, reach: Reach) -> Option<f32> {
+        self.index.expected_recall(reach)
+    }
+
     /// Bytes of vectors, codes, links, rows and checksums.
     pub(crate) fn bytes(&self) -> usize {
         let rows = self.rows.as_ref().map_or(0, |some| some.of_slots.bytes() + some.mask.words().len() * 8);
@@ -162,15 +177,15 @@ impl Column {
     pub(crate) fn search(
         &self,
         query: VectorRef<'_>,
-        params: SearchParams,
+        reach: Reach,
         accept: &dyn Fn(Slot) -> bool,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
     ) -> Result<SearchStats, SearchError> {
         match &self.rows {
-            None => self.index.search(query, params, accept, buffers, hits),
+            None => self.index.search(query, reach, accept, buffers, hits),
             Some(some) => {
-                let stats = self.index.search(query, params, &|slot| accept(some.row_of(slot)), buffers, hits)?;
+                let stats = self.index.search(query, reach, &|slot| accept(some.row_of(slot)), buffers, hits)?;
                 some.translate(hits);
                 Ok(stats)
             }
@@ -200,15 +215,15 @@ impl Column {
     pub(crate) fn search_masked(
         &self,
         query: VectorRef<'_>,
-        params: SearchParams,
+        reach: Reach,
         mask: &Mask,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
     ) -> Result<Option<Explain>, SearchError> {
         match &self.rows {
-            None => self.index.search_masked(query, params, mask, buffers, hits),
+            None => self.index.search_masked(query, reach, mask, buffers, hits),
             Some(some) => {
-                let explain = self.index.search_masked(query, params, &some.slots(mask), buffers, hits)?;
+                let explain = self.index.search_masked(query, reach, &some.slots(mask), buffers, hits)?;
                 some.translate(hits);
                 Ok(explain)
             }

@@ -5,13 +5,19 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::choose::Layout;
+use crate::compact::{CompactGraph, CompactParams, CompactScratch, CompactSearch};
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::hnsw::Hnsw;
 use crate::ids::Slot;
 use crate::mask::Mask;
-use crate::params::{BuildOptions, HnswParams, SearchParams, SearchStats};
+use crate::metric::Metric;
+use crate::params::{BuildOptions, Effort, HnswParams, SearchParams, SearchStats};
 use crate::planner::{Explain, Plan};
-use crate::qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch};
+use crate::qgraph::build::scale_of;
+use crate::qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch};
+use crate::quant::byte::Scale;
+use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
@@ -30,8 +36,10 @@ pub enum IndexKind {
     Flat,
     /// By a graph over the vectors.
     Hnsw,
-    /// By a graph over codes of the vectors.
+    /// By a graph over codes of the vectors, which lie beside its links.
     Quantized,
+    /// By a graph over codes of the vectors, which lie apart from its links.
+    Compact,
 }
 
 impl IndexKind {
@@ -47,6 +55,7 @@ impl fmt::Display for IndexKind {
             IndexKind::Flat => "scanned",
             IndexKind::Hnsw => "a graph",
             IndexKind::Quantized => "a graph on codes",
+            IndexKind::Compact => "a compact graph on codes",
         })
     }
 }
@@ -57,6 +66,52 @@ pub(crate) enum Index {
     Flat(Vectors),
     Hnsw(Hnsw),
     Quantized(QuantizedGraph),
+    /// Invariant: it keeps vectors as they were given.
+    Compact(CompactGraph),
+}
+
+/// How far the walk of one search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Depth {
+    /// As far as a beam of this width.
+    Beam(usize),
+    /// Until the nearest candidate is farther than the last result by this part.
+    Slack(f32),
+}
+
+impl Depth {
+    /// As far, where no more than `rows` rows may be results.
+    pub(crate) fn among(self, rows: usize) -> Self {
+        match self {
+            Depth::Beam(ef) => Depth::Beam(ef.min(rows)),
+            slack => slack,
+        }
+    }
+}
+
+/// What a walk is after.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    pub(crate) k: usize,
+    pub(crate) depth: Depth,
+    /// Bits of each coordinate that the walk through a compact graph reads; by default [`CompactSearch::DEFAULT_BITS`].
+    pub(crate) bits: Option<Bits>,
+}
+
+impl Reach {
+    fn bits(self) -> Bits {
+        self.bits.unwrap_or(CompactSearch::DEFAULT_BITS)
+    }
+
+    /// Of a graph that is walked by beams alone.
+    fn beam(self) -> SearchParams {
+        let ef = match self.depth {
+            Depth::Beam(ef) => ef,
+            Depth::Slack(_) => SearchParams::DEFAULT_EF,
+        };
+        SearchParams::new(self.k, ef)
+    }
 }
 
 /// The buffers of searches on one thread.
@@ -64,16 +119,60 @@ pub(crate) enum Index {
 pub(crate) struct Buffers {
     pub(crate) scratch: Scratch,
     pub(crate) quantized: QuantizedScratch,
+    pub(crate) compact: CompactScratch,
 }
 
 impl Index {
-    /// A graph over `vectors`: on codes where there are some for such vectors. Its build is as parallel as `options` say.
-    pub(crate) fn build(vectors: Vectors, params: HnswParams, options: &BuildOptions<'_>) -> Self {
-        if vectors.len() > 0 && QuantizedGraph::supports(vectors.spec()) {
-            let params = QuantizedParams { seed: params.seed, ..QuantizedParams::default() };
-            Index::Quantized(QuantizedGraph::over(vectors, params, options).expect("supported, and within bounds"))
-        } else {
-            Index::Hnsw(Hnsw::over(vectors, params, options).expect("a schema's parameters are valid"))
+    /// `vectors` in a layout that there can be of them. Its build is as parallel as `options` say.
+    pub(crate) fn build(vectors: Vectors, layout: Layout, params: HnswParams, options: &BuildOptions<'_>) -> Self {
+        let graph = QuantizedParams { seed: params.seed, ..QuantizedParams::default() };
+        match layout {
+            Layout::Flat => Index::Flat(vectors),
+            Layout::Hnsw => Index::Hnsw(Hnsw::over(vectors, params, options).expect("a schema's parameters are valid")),
+            Layout::Rows => {
+                Index::Quantized(QuantizedGraph::over(vectors, graph, options).expect("supported, and within bounds"))
+            }
+            Layout::Compact { .. } => {
+                // Where codes are exact there are none to keep.
+                let params = CompactParams { graph, keep_vectors: true };
+                Index::Compact(CompactGraph::over(vectors, params, options).expect("supported, and within bounds"))
+            }
+        }
+    }
+
+    /// Whether codes of `vectors` would be exact: of whole numbers in a byte's range by L2. Cost: a pass that ends at the first that are not.
+    pub(crate) fn are_whole(vectors: &Vectors) -> bool {
+        vectors.spec().metric() == Metric::L2 && scale_of(vectors) == Scale::Whole
+    }
+
+    /// Whether its codes are, or would be, exact; see [`are_whole`](Index::are_whole).
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Index::Flat(vectors) => Self::are_whole(vectors),
+            Index::Hnsw(index) => Self::are_whole(&index.vectors),
+            Index::Quantized(index) => index.is_lossless(),
+            Index::Compact(index) => index.is_lossless(),
+        }
+    }
+
+    /// How far a walk for `k` results is to go. Where no recall was measured it is a beam of [`SearchParams::DEFAULT_EF`].
+    pub(crate) fn depth(&self, k: usize, effort: Effort) -> Depth {
+        match (self, effort) {
+            (_, Effort::Beam(ef)) => Depth::Beam(ef),
+            (Index::Quantized(index), Effort::Recall(recall)) => Depth::Slack(index.with_recall(k, recall.get()).slack),
+            (Index::Compact(index), Effort::Recall(recall)) => Depth::Slack(index.with_recall(k, recall.get()).slack),
+            (Index::Flat(_) | Index::Hnsw(_), Effort::Recall(_)) => Depth::Beam(SearchParams::DEFAULT_EF),
+        }
+    }
+
+    /// The recall to be expected of a walk without a filter, where it was measured.
+    pub(crate) fn expected_recall(&self, reach: Reach) -> Option<f32> {
+        match (self, reach.depth) {
+            (Index::Quantized(index), Depth::Slack(slack)) => index.expected_recall(reach.k, slack),
+            (Index::Compact(index), Depth::Slack(slack)) if reach.bits() == CompactSearch::DEFAULT_BITS => {
+                index.expected_recall(reach.k, slack)
+            }
+            _ => None,
         }
     }
 
@@ -82,6 +181,7 @@ impl Index {
             Index::Flat(_) => IndexKind::Flat,
             Index::Hnsw(_) => IndexKind::Hnsw,
             Index::Quantized(_) => IndexKind::Quantized,
+            Index::Compact(_) => IndexKind::Compact,
         }
     }
 
@@ -91,6 +191,7 @@ impl Index {
             Index::Flat(vectors) => vectors.bytes(),
             Index::Hnsw(index) => index.index_bytes(),
             Index::Quantized(index) => index.index_bytes(),
+            Index::Compact(index) => index.index_bytes(),
         }
     }
 
@@ -100,6 +201,7 @@ impl Index {
             Index::Flat(vectors) => vectors.decode(Slot(row), out),
             Index::Hnsw(index) => index.vector(Slot(row), out),
             Index::Quantized(index) => index.vector(Slot(row), out),
+            Index::Compact(index) => index.vector(Slot(row), out),
         }
     }
 
@@ -121,27 +223,45 @@ impl Index {
                 Ok(())
             }
             Index::Hnsw(index) => index.exact(query, k, accept, &mut buffers.scratch, hits).map(drop),
-            Index::Quantized(index) => index.exact(query, k, accept, &mut buffers.scratch, hits),
+            Index::Quantized(index) => index.kept().exact(query, k, accept, &mut buffers.scratch, hits),
+            Index::Compact(index) => index.kept().exact(query, k, accept, &mut buffers.scratch, hits),
         }
     }
 
-    /// As [`exact`](Index::exact), but by the graph if there is one: a beam of `params.ef`.
+    /// As [`exact`](Index::exact), but by the graph if there is one, as far as `reach` says.
     pub(crate) fn search(
         &self,
         query: VectorRef<'_>,
-        params: SearchParams,
+        reach: Reach,
         accept: &dyn Fn(Slot) -> bool,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
     ) -> Result<SearchStats, SearchError> {
         match self {
             Index::Flat(vectors) => {
-                self.exact(query, params.k, accept, buffers, hits)?;
+                self.exact(query, reach.k, accept, buffers, hits)?;
                 Ok(SearchStats { distances: vectors.len() as u64, hops: 0 })
             }
-            Index::Hnsw(index) => index.search_filtered(query, params, accept, &mut buffers.scratch, hits),
+            Index::Hnsw(index) => index.search_filtered(query, reach.beam(), accept, &mut buffers.scratch, hits),
             Index::Quantized(index) => {
-                let stats = index.search_beam(query, params, accept, &mut buffers.quantized, hits)?;
+                let scratch = &mut buffers.quantized;
+                let stats = match reach.depth {
+                    Depth::Beam(_) => index.search_beam(query, reach.beam(), accept, scratch, hits),
+                    Depth::Slack(slack) => {
+                        index.search_filtered(query, QuantizedSearch::new(reach.k, slack), accept, scratch, hits)
+                    }
+                }?;
+                Ok(SearchStats { distances: stats.distances + stats.rescored, hops: stats.hops })
+            }
+            Index::Compact(index) => {
+                let (scratch, bits) = (&mut buffers.compact, reach.bits());
+                let stats = match reach.depth {
+                    Depth::Beam(_) => index.search_beam(query, (reach.beam(), bits), accept, scratch, hits),
+                    Depth::Slack(slack) => {
+                        let params = CompactSearch { bits, ..CompactSearch::new(reach.k, slack) };
+                        index.search_filtered(query, params, accept, scratch, hits)
+                    }
+                }?;
                 Ok(SearchStats { distances: stats.distances + stats.rescored, hops: stats.hops })
             }
         }
@@ -167,7 +287,8 @@ impl Index {
                 let params = SearchParams::new(k, k);
                 index.search_masked(query, params, mask, Some(Plan::Scan), &mut buffers.scratch, hits).map(drop)
             }
-            Index::Quantized(index) => index.exact_among(query, k, mask, &mut buffers.scratch, hits),
+            Index::Quantized(index) => index.kept().exact_among(query, k, mask, &mut buffers.scratch, hits),
+            Index::Compact(index) => index.kept().exact_among(query, k, mask, &mut buffers.scratch, hits),
         }
     }
 
@@ -175,16 +296,36 @@ impl Index {
     pub(crate) fn search_masked(
         &self,
         query: VectorRef<'_>,
-        params: SearchParams,
+        reach: Reach,
         mask: &Mask,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
     ) -> Result<Option<Explain>, SearchError> {
         match self {
-            Index::Flat(_) => self.exact_among(query, params.k, mask, buffers, hits).map(|()| None),
-            Index::Hnsw(index) => index.search_masked(query, params, mask, None, &mut buffers.scratch, hits).map(Some),
+            Index::Flat(_) => self.exact_among(query, reach.k, mask, buffers, hits).map(|()| None),
+            Index::Hnsw(index) => {
+                index.search_masked(query, reach.beam(), mask, None, &mut buffers.scratch, hits).map(Some)
+            }
             Index::Quantized(index) => {
-                index.search_beam_masked(query, params, mask, None, &mut buffers.quantized, hits).map(Some)
+                let scratch = &mut buffers.quantized;
+                let explain = match reach.depth {
+                    Depth::Beam(_) => index.search_beam_masked(query, reach.beam(), mask, None, scratch, hits),
+                    Depth::Slack(slack) => {
+                        index.search_masked(query, QuantizedSearch::new(reach.k, slack), mask, None, scratch, hits)
+                    }
+                };
+                explain.map(Some)
+            }
+            Index::Compact(index) => {
+                let (scratch, bits) = (&mut buffers.compact, reach.bits());
+                let explain = match reach.depth {
+                    Depth::Beam(_) => index.search_beam_masked(query, (reach.beam(), bits), mask, None, scratch, hits),
+                    Depth::Slack(slack) => {
+                        let params = CompactSearch { bits, ..CompactSearch::new(reach.k, slack) };
+                        index.search_masked(query, params, mask, None, scratch, hits)
+                    }
+                };
+                explain.map(Some)
             }
         }
     }
@@ -195,6 +336,7 @@ impl Index {
             Index::Flat(_) => Ok(None),
             Index::Hnsw(index) => index.check().map(Some),
             Index::Quantized(index) => index.check().map(Some),
+            Index::Compact(index) => index.check().map(Some),
         }
     }
 
@@ -205,6 +347,7 @@ impl Index {
             Index::Flat(vectors) => write(&[(Section::Rows, vector_bytes(vectors))]),
             Index::Hnsw(index) => index.with_sections(write),
             Index::Quantized(index) => index.with_sections(write),
+            Index::Compact(index) => index.with_sections(write),
         }
     }
 
@@ -219,11 +362,13 @@ impl Index {
             IndexKind::Flat => Index::Flat(vectors(file, spec, Some(rows))?),
             IndexKind::Hnsw => Index::Hnsw(Hnsw::from_file(file)?),
             IndexKind::Quantized => Index::Quantized(QuantizedGraph::from_file(file)?),
+            IndexKind::Compact => Index::Compact(CompactGraph::from_file(file)?),
         };
         let (found, of) = match &index {
             Index::Flat(_) => (rows, spec),
             Index::Hnsw(index) => (index.len(), index.spec()),
             Index::Quantized(index) => (index.len(), index.spec()),
+            Index::Compact(index) => (index.len(), index.spec()),
         };
         if of != spec {
             return Err(file.invalid(Section::Metadata, format!("{of:?}, expected {spec:?}")));
@@ -231,18 +376,33 @@ impl Index {
         if found != rows {
             return Err(file.invalid(Section::Metadata, format!("{found} rows, expected {rows}")));
         }
+        if let Index::Compact(index) = &index
+            && !index.keeps_vectors()
+        {
+            return Err(file.invalid(Section::Metadata, "vectors were not kept beside their codes".into()));
+        }
         Ok(index)
     }
 
     /// What can be read of the vectors in a damaged `file`: fit for [`vector`](Index::vector) below the length that comes with it.
     pub(crate) fn damaged(file: &IndexFile, kind: IndexKind, spec: VectorSpec) -> Result<(Self, usize), OpenError> {
-        if kind == IndexKind::Quantized {
-            let index = QuantizedGraph::unchecked(file)?;
-            let len = if index.spec() == spec { index.len() } else { 0 };
-            return Ok((Index::Quantized(index), len));
+        let of_codes = |index, (found, len)| Ok((index, if found == spec { len } else { 0 }));
+        match kind {
+            IndexKind::Quantized => {
+                let index = QuantizedGraph::unchecked(file)?;
+                let found = (index.spec(), index.len());
+                of_codes(Index::Quantized(index), found)
+            }
+            IndexKind::Compact => {
+                let index = CompactGraph::unchecked(file)?;
+                let found = (index.spec(), index.len());
+                of_codes(Index::Compact(index), found)
+            }
+            IndexKind::Flat | IndexKind::Hnsw => {
+                let vectors = vectors(file, spec, None)?;
+                let len = vectors.len();
+                Ok((Index::Flat(vectors), len))
+            }
         }
-        let vectors = vectors(file, spec, None)?;
-        let len = vectors.len();
-        Ok((Index::Flat(vectors), len))
     }
 }

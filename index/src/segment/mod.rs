@@ -26,8 +26,8 @@ mod table;
 mod tombstones;
 
 pub(crate) use column::{Column, DamagedColumn};
-pub use index::IndexKind;
-pub(crate) use index::{Buffers, Index};
+pub(crate) use index::{Buffers, Index, Reach};
+pub use index::{Depth, IndexKind};
 use indexes::Indexes;
 pub(crate) use table::Table;
 pub(crate) use tombstones::Tombstones;

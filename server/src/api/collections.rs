@@ -77,7 +77,7 @@ pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
         return Err(ApiError::Validation { field, problem: format!("value {found} is not supported yet, must be 1") });
     }
     let for_all = request.hnsw_config.unwrap_or_default();
-    let (vectors, for_vector, note) = match is_named(&request.vectors) {
+    let (vectors, for_vector, note): (VectorSet, _, _) = match is_named(&request.vectors) {
         true => (named(&request.vectors)?, HnswConfig::default(), Map::new()),
         false => {
             let (spec, hnsw) = vector(VECTORS, &request.vectors)?;
@@ -88,10 +88,10 @@ pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
     let ef_construct = for_vector.ef_construct.or(for_all.ef_construct).unwrap_or(HnswConfig::DEFAULT_EF_CONSTRUCT);
     let threshold = for_vector.full_scan_threshold.or(for_all.full_scan_threshold);
     Ok(Schema {
-        vectors,
         hnsw: HnswParams::new(m, ef_construct),
         full_scan_bytes: threshold.unwrap_or(HnswConfig::DEFAULT_FULL_SCAN_THRESHOLD).saturating_mul(1024),
         note,
+        ..Schema::new(vectors)
     })
 }
 

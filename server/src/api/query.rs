@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use vicino_index::collection::{Collection, Found, PointView, Search};
 use vicino_index::filter::Filter;
-use vicino_index::{Metric, PointId, SearchParams};
+use vicino_index::{Effort, Metric, PointId};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
@@ -69,7 +69,7 @@ struct Plan {
     using: String,
     limit: usize,
     offset: usize,
-    ef: usize,
+    ef: Option<usize>,
     exact: bool,
     threshold: Option<f32>,
     filter: Option<Filter>,
@@ -87,7 +87,7 @@ impl Plan {
             using: request.using.unwrap_or_default(),
             limit: positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT),
             offset: request.offset.unwrap_or(0),
-            ef: positive("params.hnsw_ef", params.hnsw_ef)?.unwrap_or(SearchParams::DEFAULT_EF),
+            ef: positive("params.hnsw_ef", params.hnsw_ef)?,
             exact: params.exact.unwrap_or(false),
             threshold: request.score_threshold,
             filter: request.filter.map(|FilterIn(filter)| filter),
@@ -131,7 +131,8 @@ impl Plan {
             }
         };
         let k = self.limit.saturating_add(self.offset);
-        Ok(Some((vector, Search { k, ef: self.ef, exact: self.exact, except, filter: self.filter.as_ref(), using })))
+        let (effort, filter) = (self.ef.map(Effort::Beam), self.filter.as_ref());
+        Ok(Some((vector, Search { effort, exact: self.exact, except, filter, using, ..Search::new(k) })))
     }
 
     fn scored_all(&self, collection: &Collection, found: Vec<Found<'_>>) -> Vec<ScoredPoint> {

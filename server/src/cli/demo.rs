@@ -75,11 +75,11 @@ impl Demo {
 fn build(dataset: &Dataset) -> anyhow::Result<(Collection, Vec<Vec<f32>>)> {
     let dim = dataset.train.dim();
     let schema = Schema {
-        vectors: VectorSpec::new(dim, dataset.metric, ElementType::F32)?.into(),
         hnsw: HnswParams::new(HnswConfig::DEFAULT_M, HnswConfig::DEFAULT_EF_CONSTRUCT),
         // What is measured is the graph, even where comparing every vector would be as fast.
         full_scan_bytes: 0,
         note: Map::from_iter([("vectors".into(), vector_params(dataset)?)]),
+        ..Schema::new(VectorSpec::new(dim, dataset.metric, ElementType::F32)?)
     };
     let mut collection = Collection::new(schema)?;
     let batch = rows(&dataset.train).into_iter().zip(0..);

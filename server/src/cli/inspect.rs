@@ -96,7 +96,7 @@ impl Info {
                 let name = if name.is_empty() { String::new() } else { format!(" `{name}`") };
                 println!("  vectors{name} of {} × {}, {} distance", spec.dim(), spec.element(), spec.metric());
             }
-            println!("  m {}, ef_construction {}", hnsw.m, hnsw.ef_construction);
+            println!("  m {}, ef_construction {}; layout of graphs: {}", hnsw.m, hnsw.ef_construction, schema.layout);
             println!("  operation {operation}, manifest {checkpoint}");
             for SegmentInfo { number, rows, dead, kind, .. } in segments.iter().filter(|segment| segment.number > 0) {
                 println!("  segment {number}: {rows} rows, {dead} of them dead; {kind}");

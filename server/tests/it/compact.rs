@@ -121,12 +121,7 @@ fn wherever_it_is_killed_it_goes_on() {
     {
         let store = Store::open(&from, TENDED).unwrap();
         let vectors = VectorSpec::new(3, Metric::L2, ElementType::F32).unwrap();
-        let schema = Schema {
-            vectors: vectors.into(),
-            hnsw: HnswParams::new(8, 32),
-            full_scan_bytes: 100,
-            note: Payload::new(),
-        };
+        let schema = Schema { hnsw: HnswParams::new(8, 32), full_scan_bytes: 100, ..Schema::new(vectors) };
         assert!(store.create(CollectionName::new("c").unwrap(), schema).unwrap());
         let shared = store.get("c").unwrap();
         for (number, ids) in [(0..300), (200..500), (100..350), (490..510)].into_iter().enumerate() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use vicino_index::collection::{Change, Options, Payload, Point, Schema, Upkeep};
+use vicino_index::collection::{Change, Options, Point, Schema, Upkeep};
 use vicino_index::vfs::{Fault, FaultKind, Keep, RealFs, SimFs, Vfs};
 use vicino_index::{BuildOptions, ElementType, HnswParams, Metric, PointId, VectorSpec};
 use vicino_server::store::{CollectionName, MAX_SNAPSHOT_BYTES, Restore, Store};
@@ -40,7 +40,7 @@ fn name(text: &str) -> CollectionName {
 /// Graphs from the third row on.
 fn schema() -> Schema {
     let vectors = VectorSpec::new(3, Metric::L2, ElementType::F32).unwrap();
-    Schema { vectors: vectors.into(), hnsw: HnswParams::new(4, 16), full_scan_bytes: 24, note: Payload::new() }
+    Schema { hnsw: HnswParams::new(4, 16), full_scan_bytes: 24, ..Schema::new(vectors) }
 }
 
 fn point(id: u64, of: u64) -> Point {

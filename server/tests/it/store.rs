@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use vicino_index::collection::{Change, Options, Payload, Point, Schema, Upkeep};
 use vicino_index::vfs::{Keep, SimFs, Vfs};
-use vicino_index::{ElementType, HnswParams, Metric, PointId, VectorSpec};
+use vicino_index::{ElementType, Metric, PointId, VectorSpec};
 use vicino_server::store::{CollectionName, Store};
 
 fn schema() -> Schema {
     let vectors = VectorSpec::new(2, Metric::L2, ElementType::F32).unwrap();
-    Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 1 << 20, note: Payload::new() }
+    Schema { full_scan_bytes: 1 << 20, ..Schema::new(vectors) }
 }
 
 fn open(fs: &SimFs) -> Store {

@@ -9,7 +9,7 @@ use super::workload::file_system;
 use super::{Random, Search};
 use crate::collection::{Change, Collection, Options, Payload, Point, Schema, SharedCollection, Upkeep};
 use crate::vfs::SimFs;
-use crate::{BuildOptions, ElementType, HnswParams, Metric, PointId, VectorSpec};
+use crate::{BuildOptions, Effort, ElementType, Metric, PointId, VectorSpec};
 
 const POINTS: u64 = 3000;
 const DIM: usize = 12;
@@ -33,7 +33,7 @@ fn recall(collection: &Collection, queries: &[Vec<f32>], ef: usize) -> f64 {
     let mut right = 0;
     for query in queries {
         let exact = collection.search(query, Search { exact: true, ..Search::new(10) }).unwrap();
-        let found = collection.search(query, Search { ef, ..Search::new(10) }).unwrap();
+        let found = collection.search(query, Search { effort: Some(Effort::Beam(ef)), ..Search::new(10) }).unwrap();
         let farthest = exact.last().unwrap().score;
         right += found.iter().filter(|found| found.score <= farthest).count();
     }
@@ -50,8 +50,7 @@ fn bytes_of_files(fs: &SimFs, dir: &Path) -> u64 {
 fn churn_wears_nothing_down() {
     let rounds = std::env::var("VICINO_CHURN_ROUNDS").map_or(20, |count| count.parse().expect("a number"));
     let vectors = VectorSpec::new(DIM, Metric::L2, ElementType::F32).unwrap();
-    let schema =
-        Schema { vectors: vectors.into(), hnsw: HnswParams::default(), full_scan_bytes: 0, note: Payload::new() };
+    let schema = Schema { full_scan_bytes: 0, ..Schema::new(vectors) };
     let options = Options { upkeep: Upkeep::Along, seal_rows: 300, reserve_bytes: 100, ..Options::default() };
     let fs = file_system();
     let make = |name: &str| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{DIM, Random, Search, schema};
 use crate::collection::{Change, Collection, Options, Payload, Point, SharedCollection, SyncMode, verify};
 use crate::vfs::RealFs;
-use crate::{ElementType, Metric, PointId};
+use crate::{Effort, ElementType, Metric, PointId};
 
 /// Points are changed by families: a view that has two versions of one has half a change.
 const FAMILIES: u64 = 60;
@@ -37,7 +37,8 @@ fn read(collection: &SharedCollection, done: &AtomicBool, seed: u64) -> u64 {
         last = view.operation();
         let seen = version(&view, random.below(FAMILIES));
         assert!(seen.is_none_or(|seen| seen <= last));
-        let found = view.search(&random.vector(), Search { ef: 32, ..Search::new(30) }).unwrap();
+        let found =
+            view.search(&random.vector(), Search { effort: Some(Effort::Beam(32)), ..Search::new(30) }).unwrap();
         assert_eq!(found.len(), view.len().min(30));
         let distinct: BTreeSet<PointId> = found.iter().map(|found| found.point.id()).collect();
         assert_eq!(distinct.len(), found.len(), "a point found twice");

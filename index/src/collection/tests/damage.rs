@@ -122,7 +122,7 @@ fn names_its_pair(path: &Path, refusal: &str) -> bool {
 
 /// A sample, for the mutants.
 pub(super) fn suite() -> Result<(), String> {
-    for (kind, offset) in Kind::ALL.into_iter().zip([0, 1, 2, 0]) {
+    for (kind, offset) in Kind::ALL.into_iter().zip([0, 1, 2, 0, 1]) {
         flips(kind, 3, offset)?;
     }
     strangers()

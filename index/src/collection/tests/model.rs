@@ -8,21 +8,24 @@ use std::sync::Arc;
 
 use super::workload::{State, apply, below, change, dir, file_system, id, is_below, named_vectors};
 use super::{Random, Search, schema};
-use crate::collection::{Change, NamedVector, Options, Payload, PointVectors, SharedCollection, SyncMode, Upkeep};
+use crate::collection::{
+    Change, NamedVector, Options, Payload, PointVectors, Schema, SharedCollection, SyncMode, Upkeep,
+};
 use crate::filter::{Condition, FieldType, Filter, IndexedField, PayloadPath};
 use crate::vfs::{Keep, SimFs};
-use crate::{ElementType, Metric, PointId};
+use crate::{Effort, ElementType, LayoutPolicy, Metric, PointId};
 
 /// Ids points have: so few that most upserts replace one.
 const IDS: u64 = 1000;
 
-fn run(seed: u64, operations: usize, named: bool) {
-    let mut random = Random(seed);
-    // Graphs from the first point on, and something sealed or merged after every few changes.
-    let mut schema = schema(Metric::L2, ElementType::F32, 0);
-    if named {
-        schema.vectors = named_vectors();
-    }
+/// Graphs from the first point on.
+fn graphs() -> Schema {
+    schema(Metric::L2, ElementType::F32, 0)
+}
+
+/// Something is sealed or merged after every few changes.
+fn run(seed: u64, operations: usize, schema: Schema) {
+    let (mut random, named, layout) = (Random(seed), schema.vectors.is_named(), schema.layout);
     let mut state = State::empty(&schema);
     let options = Options {
         upkeep: Upkeep::Along,
@@ -81,7 +84,7 @@ fn run(seed: u64, operations: usize, named: bool) {
                     filter
                 };
                 let whole = (filter.is_some() || having.is_some()).then(|| also(filter.clone()));
-                let search = Search { ef: 96, filter: whole.as_ref(), using, ..Search::new(k) };
+                let search = Search { effort: Some(Effort::Beam(96)), filter: whole.as_ref(), using, ..Search::new(k) };
                 let found = collection.search(&query, search).unwrap();
                 let metric = collection.schema().vectors.metric(using).unwrap();
                 let distance = |vector: &[f32]| super::score(metric, &query, vector);
@@ -123,7 +126,7 @@ fn run(seed: u64, operations: usize, named: bool) {
     assert_eq!(collection.checkpoint_error(), None);
     let recall = f64::from(right as u32) / f64::from(asked.max(1) as u32);
     println!(
-        "seed {seed}, named {named}: {operations} operations, {} points, restarts {restarts:?}, recall {recall:.4}",
+        "seed {seed}, named {named}, {layout:?}: {operations} operations, {} points, restarts {restarts:?}, recall {recall:.4}",
         state.len()
     );
     assert!(recall >= 0.95, "seed {seed}: {recall}");
@@ -141,6 +144,7 @@ fn assert_same(collection: &SharedCollection, state: &State, context: &str) {
 #[test]
 fn long_model() {
     let operations = std::env::var("VICINO_MODEL_OPERATIONS").map_or(6_000, |count| count.parse().expect("a number"));
-    run(17, operations, false);
-    run(18, operations, true);
+    run(17, operations, graphs());
+    run(18, operations, Schema { vectors: named_vectors(), ..graphs() });
+    run(19, operations / 4, Schema { layout: LayoutPolicy::Compact, ..graphs() });
 }

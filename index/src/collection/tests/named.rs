@@ -10,7 +10,7 @@ use crate::collection::*;
 use crate::filter::{Condition, Filter};
 use crate::planner::Plan;
 use crate::vfs::{Keep, SimFs, Vfs};
-use crate::{ElementType, Metric, PointId, SearchError, VectorSpec};
+use crate::{Effort, ElementType, Metric, PointId, SearchError, VectorSpec};
 
 fn point(id: u64, vectors: &[(&str, f32)]) -> Point {
     let vectors = vectors.iter().map(|&(name, x)| (name, vec![x; DIM])).collect();
@@ -108,7 +108,7 @@ fn some_of_many_points_have_a_vector_and_a_graph_finds_them() {
             let both = Filter { must: vec![Condition::HasVector(other.into())], ..Filter::default() };
             let except = Some(PointId::Integer(10));
             for filter in [None, Some(&both)] {
-                let search = Search { ef: 80, filter, using, except, ..Search::new(10) };
+                let search = Search { effort: Some(Effort::Beam(80)), filter, using, except, ..Search::new(10) };
                 let (found, explained) = collection.search_explained(&query, search).unwrap();
                 assert!(filter.is_some() || explained[0].search.plan == Plan::Walk, "{explained:?}");
                 let metric = collection.schema().vectors.metric(using).unwrap();

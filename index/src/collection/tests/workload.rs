@@ -11,7 +11,7 @@ use crate::collection::{
 };
 use crate::filter::{Condition, Filter, PayloadPath, Range, Test};
 use crate::vfs::{SimFs, Vfs};
-use crate::{ElementType, Metric, PointId, Uuid, VectorSpec};
+use crate::{ElementType, LayoutPolicy, Metric, PointId, Uuid, VectorSpec};
 
 /// What one point is: version, vectors, payload.
 pub(super) type Held = (u64, PointVectors, Payload);
@@ -85,6 +85,8 @@ pub(super) enum Kind {
     Whole,
     /// Fractions: a graph on codes, with the vectors beside it.
     Fractions,
+    /// As those, in a compact graph.
+    Compact,
     /// A graph over the vectors.
     Plain,
     /// Named vectors, of which a point has any, compared in two ways; a third comes and goes.
@@ -92,13 +94,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 4] = [Kind::Whole, Kind::Fractions, Kind::Plain, Kind::Named];
+    pub(super) const ALL: [Kind; 5] = [Kind::Whole, Kind::Fractions, Kind::Plain, Kind::Named, Kind::Compact];
 
     pub(super) fn schema(self) -> Schema {
         let mut schema = small_schema();
         let plain = VectorSpec::new(DIM, Metric::L1, ElementType::F32).unwrap();
         match self {
             Kind::Plain => schema.vectors = plain.into(),
+            Kind::Compact => schema.layout = LayoutPolicy::Compact,
             Kind::Named => schema.vectors = named_vectors(),
             Kind::Whole | Kind::Fractions => {}
         }
@@ -332,7 +335,7 @@ impl Workload {
                 *vectors = std::mem::take(vectors).into_iter().map(smaller).collect();
             };
             match &mut change {
-                _ if kind != Kind::Fractions => {}
+                _ if !matches!(kind, Kind::Fractions | Kind::Compact) => {}
                 Change::Upsert(points) | Change::Insert(points) | Change::Update(points, _) => {
                     points.iter_mut().for_each(|point| fraction(&mut point.vectors));
                 }

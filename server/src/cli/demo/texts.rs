@@ -73,10 +73,10 @@ fn collection() -> anyhow::Result<Collection> {
     let embedded = started.elapsed().as_secs_f64();
     let params = json!({ "size": encoder.dim(), "distance": Distance::of(Metric::Cosine) });
     let mut collection = Collection::new(Schema {
-        vectors: VectorSpec::new(encoder.dim(), Metric::Cosine, ElementType::F32)?.into(),
         hnsw: HnswParams::new(HnswConfig::DEFAULT_M, HnswConfig::DEFAULT_EF_CONSTRUCT),
         full_scan_bytes: 0,
         note: Payload::from_iter([("vectors".into(), params)]),
+        ..Schema::new(VectorSpec::new(encoder.dim(), Metric::Cosine, ElementType::F32)?)
     })?;
     let points = entries.iter().enumerate().map(|(row, (words, meaning))| Point {
         id: PointId::Integer(row as u64),

@@ -1,0 +1,119 @@
+//! Searches among the rows of a mask: by a scan or a walk through all rows, as [`Costs`] say, which are measured at the first of them.
+//! There is no guided walk: a hop reads the codes of those neighbours alone that were not seen, so there is less to be saved.
+
+use crate::ids::Slot;
+use crate::mask::Mask;
+use crate::params::SearchParams;
+use crate::planner::{Costs, Explain, Plan, Probe, timed};
+use crate::qgraph::masked::effort;
+use crate::qgraph::{QuantizedStats, load};
+use crate::quant::nested::Bits;
+use crate::query::{Hit, SearchError};
+use crate::rows::VectorRef;
+
+use super::walk::{Counts, Limits};
+use super::{CompactGraph, CompactScratch, CompactSearch, Run};
+
+impl CompactGraph {
+    /// As [`search`](CompactGraph::search) among the rows of `mask` alone: `k` of them unless it has fewer. `plan` is the way to go; of
+    /// none, the one that is expected to be the cheapest. A guided walk is a walk here. A walk that costs more than the scan would, or finds
+    /// too little, ends in the scan. Panics unless `mask` is of as many rows as the index has.
+    pub fn search_masked(
+        &self,
+        query: VectorRef<'_>,
+        params: CompactSearch,
+        mask: &Mask,
+        plan: Option<Plan>,
+        scratch: &mut CompactScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Explain, SearchError> {
+        self.search_within(query, self.limits_of(params)?, mask, plan, scratch, hits)
+    }
+
+    /// As [`search_masked`](CompactGraph::search_masked), but as far as a beam goes.
+    pub(crate) fn search_beam_masked(
+        &self,
+        query: VectorRef<'_>,
+        (params, bits): (SearchParams, Bits),
+        mask: &Mask,
+        plan: Option<Plan>,
+        scratch: &mut CompactScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Explain, SearchError> {
+        self.search_within(query, self.limits_of_beam(params, bits)?, mask, plan, scratch, hits)
+    }
+
+    /// As [`search_masked`](CompactGraph::search_masked), within `limits`.
+    fn search_within(
+        &self,
+        query: VectorRef<'_>,
+        limits: Limits,
+        mask: &Mask,
+        plan: Option<Plan>,
+        scratch: &mut CompactScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Explain, SearchError> {
+        assert_eq!(mask.rows(), self.len(), "a mask of this index");
+        hits.clear();
+        let plan = plan.map(|plan| if plan == Plan::Guided { Plan::Walk } else { plan });
+        let rows = (self.len(), mask.len());
+        let course = self.costs().course(rows, limits.results, effort(limits.k), plan, false);
+        let limits = Limits { results: course.few(limits.results), k: course.few(limits.k), ..limits };
+        let accept = |slot| mask.contains(slot);
+        let exactly = Run { limits, give_up: false, accept: Some(&accept), mask: Some(mask) };
+        let stats = match course.plan {
+            Plan::Nothing => self.spec.check(query).map(|()| QuantizedStats::default())?,
+            Plan::Scan => self.compare(query, &exactly, scratch, hits)?,
+            Plan::Walk | Plan::Guided => {
+                let give_up = course.budget < limits.max_hops;
+                // A walk that keeps what matches goes far beyond the k nearest of all; it needs no slack to find them.
+                let slack = limits.slack * course.share();
+                let limits = Limits { slack, max_hops: course.budget.min(limits.max_hops), ..limits };
+                self.one(query, &Run { limits, give_up, ..exactly }, scratch, hits)?
+            }
+        };
+        let fell_back = stats.scans > 0 && course.plan != Plan::Scan;
+        Ok(course.explain(stats.distances + stats.rescored, stats.hops, fell_back))
+    }
+
+    /// Compares the rows of a search for `query`, without a walk.
+    fn compare(
+        &self,
+        query: VectorRef<'_>,
+        run: &Run<'_>,
+        scratch: &mut CompactScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        hits.clear();
+        scratch.reserve(1);
+        let CompactScratch { walks, ranking } = scratch;
+        let walk = &mut walks[0];
+        load(&self.spec, query, &mut walk.query)?;
+        walk.counts = Counts::default();
+        self.codes.set(&mut walk.code, &walk.query);
+        self.scan(walk, run, ranking);
+        ranking.rescore(self.full.as_ref(), &walk.query, run.limits.results);
+        hits.extend_from_slice(&ranking.hits);
+        Ok(self.stats(walk, ranking, true))
+    }
+
+    /// What searches of this index cost here. Measured once, in about a millisecond.
+    pub fn costs(&self) -> Costs {
+        *self.costs.get_or_init(|| self.measure())
+    }
+
+    fn measure(&self) -> Costs {
+        let (mut scratch, mut hits, mut vector) = (CompactScratch::new(), Vec::new(), Vec::new());
+        let params = CompactSearch::default();
+        Costs::measure(self.len(), |row: Slot, sample| {
+            self.vector(row, &mut vector);
+            let query = VectorRef::from(vector.as_slice());
+            let (stats, walk) = timed(|| self.search(query, params, &mut scratch, &mut hits));
+            let accept = |slot| sample.contains(slot);
+            let limits = self.limits(params);
+            let run = Run { limits, give_up: false, accept: Some(&accept), mask: Some(sample) };
+            let (done, scan) = timed(|| self.compare(query, &run, &mut scratch, &mut hits));
+            stats.ok().filter(|_| done.is_ok()).map(|stats| Probe { walk, hops: stats.hops, scan })
+        })
+    }
+}
