@@ -7,21 +7,24 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use vicino_index::collection::{Change, Collection, Schema, VectorSet};
 use vicino_index::filter::IndexedField;
-use vicino_index::{ElementType, HnswParams, VectorSpec};
+use vicino_index::{ElementType, HnswParams, LayoutPolicy, Recall, VectorSpec};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
-use super::points::completed;
+use super::points::{completed, positive};
 use super::{blocking, change, find};
 use crate::dto::{
     CollectionConfig, CollectionDescription, CollectionInfo, CollectionList, CollectionParams, CreateCollection,
-    CreateVector, Datatype, Exists, HnswConfig, HnswInfo, IndexInfo, OptimizerInfo, UpdateResult, VectorParams,
+    CreateVector, Datatype, Exists, HnswConfig, HnswInfo, IndexInfo, LayoutName, OptimizerInfo, QuantizationConfig,
+    UpdateResult, VectorParams, VicinoConfig,
 };
 use crate::store::{CollectionName, Store};
 
 /// Where the schema's note keeps the vectors' settings as given.
 const VECTORS: &str = "vectors";
+/// And where it keeps those of quantization.
+const QUANTIZATION: &str = "quantization_config";
 
 pub(super) async fn list(State(store): State<Arc<Store>>) -> Answer<CollectionList> {
     let names = store.names().into_iter().map(|name| (name, None));
@@ -77,22 +80,57 @@ pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
         return Err(ApiError::Validation { field, problem: format!("value {found} is not supported yet, must be 1") });
     }
     let for_all = request.hnsw_config.unwrap_or_default();
-    let (vectors, for_vector, note): (VectorSet, _, _) = match is_named(&request.vectors) {
-        true => (named(&request.vectors)?, HnswConfig::default(), Map::new()),
+    let mut note = Map::new();
+    let (vectors, own): (VectorSet, OfVector) = match is_named(&request.vectors) {
+        true => (named(&request.vectors)?, OfVector::default()),
         false => {
-            let (spec, hnsw) = vector(VECTORS, &request.vectors)?;
-            (spec.into(), hnsw.unwrap_or_default(), Map::from_iter([(VECTORS.into(), request.vectors.into())]))
+            let (spec, own) = vector(VECTORS, &request.vectors)?;
+            note.insert(VECTORS.into(), request.vectors.into());
+            (spec.into(), own)
         }
     };
+    let for_vector = own.hnsw.unwrap_or_default();
     let m = for_vector.m.or(for_all.m).unwrap_or(HnswConfig::DEFAULT_M);
     let ef_construct = for_vector.ef_construct.or(for_all.ef_construct).unwrap_or(HnswConfig::DEFAULT_EF_CONSTRUCT);
     let threshold = for_vector.full_scan_threshold.or(for_all.full_scan_threshold);
+    let for_all = request.quantization_config.as_ref().map(|given| quantization(QUANTIZATION, given)).transpose()?;
+    note.extend(request.quantization_config.map(|given| (QUANTIZATION.into(), given.into())));
+    let (layout, recall) = settings(request.vicino_config.unwrap_or_default(), own.quantization.or(for_all))?;
     Ok(Schema {
         hnsw: HnswParams::new(m, ef_construct),
         full_scan_bytes: threshold.unwrap_or(HnswConfig::DEFAULT_FULL_SCAN_THRESHOLD).saturating_mul(1024),
+        layout,
+        recall,
         note,
         ..Schema::new(vectors)
     })
+}
+
+/// The layout of graphs that Qdrant's settings in `given`, which stand at `place`, ask for.
+fn quantization(place: &str, given: &Map<String, Value>) -> Result<LayoutPolicy, ApiError> {
+    let config = QuantizationConfig::deserialize(given);
+    let config = config.map_err(|error| ApiError::Format(format!("{place}: {error}")))?;
+    config.policy().map_err(|problem| ApiError::Format(format!("{place}: {problem}")))
+}
+
+/// The layout of graphs by our own settings and Qdrant's, and the recall of searches.
+fn settings(own: VicinoConfig, quantization: Option<LayoutPolicy>) -> Result<(LayoutPolicy, Option<Recall>), ApiError> {
+    let VicinoConfig { layout, bytes_per_vector, min_recall } = own;
+    let problem = |field, problem: String| ApiError::Validation { field, problem };
+    let recall = min_recall.map(Recall::new).transpose();
+    let recall = recall.map_err(|error| problem("vicino_config.min_recall", error.to_string()))?;
+    let bytes_per_vector = positive("vicino_config.bytes_per_vector", bytes_per_vector)?;
+    let asked = (layout.is_some() || bytes_per_vector.is_some()).then(|| {
+        let policy = layout.unwrap_or(LayoutName::Auto).policy(bytes_per_vector);
+        policy.map_err(|words| problem("vicino_config.bytes_per_vector", words))
+    });
+    match (asked.transpose()?, quantization) {
+        (Some(asked), Some(other)) if asked != other => {
+            let words = "another layout in vicino_config than by quantization_config: expected one of them";
+            Err(ApiError::WrongInput(words.into()))
+        }
+        (asked, other) => Ok((asked.or(other).unwrap_or_default(), recall)),
+    }
 }
 
 /// Whether `given` has the settings of vectors by name, rather than those of the one that has none.
@@ -111,17 +149,29 @@ fn named(given: &Map<String, Value>) -> Result<VectorSet, ApiError> {
 
 /// What a vector with a name must be.
 fn named_vector(place: &str, given: &Map<String, Value>) -> Result<VectorSpec, ApiError> {
-    match vector(place, given)? {
-        (spec, None) => Ok(spec),
-        (_, Some(_)) => Err(ApiError::unserved(&format!("{place}: hnsw_config of one of several vectors"))),
+    let (spec, own) = vector(place, given)?;
+    let set = [(own.hnsw.is_some(), "hnsw_config"), (own.quantization.is_some(), QUANTIZATION)];
+    match set.into_iter().find(|(is_set, _)| *is_set) {
+        None => Ok(spec),
+        Some((_, setting)) => Err(ApiError::unserved(&format!("{place}: {setting} of one of several vectors"))),
     }
 }
 
-/// What a vector must be, and how its graph is built, by the settings in `given`, which stand at `place`.
-fn vector(place: &str, given: &Map<String, Value>) -> Result<(VectorSpec, Option<HnswConfig>), ApiError> {
+/// Settings that a vector has for itself, and that go before the collection's.
+#[derive(Default)]
+struct OfVector {
+    hnsw: Option<HnswConfig>,
+    quantization: Option<LayoutPolicy>,
+}
+
+/// What a vector must be, and its own settings, by what is in `given`, which stands at `place`.
+fn vector(place: &str, given: &Map<String, Value>) -> Result<(VectorSpec, OfVector), ApiError> {
     let params = VectorParams::deserialize(given).map_err(|error| ApiError::Format(format!("{place}: {error}")))?;
     let element = params.datatype.map_or(ElementType::F32, Datatype::element);
-    Ok((VectorSpec::new(params.size, params.distance.metric(), element)?, params.hnsw_config))
+    let spec = VectorSpec::new(params.size, params.distance.metric(), element)?;
+    let codes = params.quantization_config.as_ref();
+    let codes = codes.map(|given| quantization(&format!("{place}.{QUANTIZATION}"), given)).transpose()?;
+    Ok((spec, OfVector { hnsw: params.hnsw_config, quantization: codes }))
 }
 
 pub(super) async fn add_vector(
@@ -184,7 +234,8 @@ fn describe(collection: &Collection) -> CollectionInfo {
                 flush_interval_sec: 0,
             },
             wal_config: None,
-            quantization_config: None,
+            quantization_config: schema.note.get(QUANTIZATION).cloned(),
+            vicino_config: VicinoConfig::of(schema.layout, schema.recall.map(Recall::get)),
         },
         payload_schema: fields.zip(collection.indexed_points()).map(index).collect(),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use vicino_index::collection::{Collection, Found, PointView, Search};
 use vicino_index::filter::Filter;
-use vicino_index::{Effort, Metric, PointId};
+use vicino_index::{CodeBits, Effort, Metric, PointId, Recall, SearchParams};
 
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
@@ -14,7 +14,10 @@ use super::error::ApiError;
 use super::points::{DEFAULT_LIMIT, in_id_order, positive};
 use super::select::Selection;
 use super::{inference, read};
-use crate::dto::{Explained, FilterIn, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint, SearchRequest};
+use crate::dto::{
+    Explained, FilterIn, QuantizationSearch, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint,
+    SearchParamsIn, SearchRequest,
+};
 use crate::store::Store;
 
 pub(super) async fn query(
@@ -60,8 +63,57 @@ pub(super) async fn explain(
     read(store, name, move |collection| plan.explain(collection)).await.map(Answer)
 }
 
+/// Times as many results found on codes as asked for, at most.
+const MAX_OVERSAMPLING: f64 = 100.0;
+
 /// A vector, and how it is searched for.
 type Asked<'a> = (Cow<'a, [f32]>, Search<'a>);
+
+/// How far walks look, checked.
+struct Look {
+    effort: Option<Effort>,
+    bits: Option<CodeBits>,
+    oversampling: Option<f64>,
+}
+
+impl Look {
+    fn new(params: SearchParamsIn) -> Result<Self, ApiError> {
+        let ef = positive("params.hnsw_ef", params.hnsw_ef)?;
+        let QuantizationSearch { rescore, oversampling, .. } = params.quantization.unwrap_or_default();
+        if rescore == Some(false) {
+            return Err(ApiError::unserved("params.quantization.rescore: results that are not scored on vectors"));
+        }
+        if let Some(found) = oversampling.filter(|times| !(1.0..=MAX_OVERSAMPLING).contains(times)) {
+            let problem = format!("value {found} invalid, must be from 1 to {MAX_OVERSAMPLING}");
+            return Err(ApiError::Validation { field: "params.quantization.oversampling", problem });
+        }
+        let recall = params.min_recall.map(Recall::new).transpose();
+        let recall =
+            recall.map_err(|error| ApiError::Validation { field: "params.min_recall", problem: error.to_string() })?;
+        if recall.is_some() && (ef.is_some() || oversampling.is_some()) {
+            let also = if ef.is_some() { "params.hnsw_ef" } else { "params.quantization.oversampling" };
+            return Err(ApiError::WrongInput(format!("params.min_recall beside {also}: expected one of them")));
+        }
+        let bits = match params.bits {
+            None => None,
+            Some(2) => Some(CodeBits::Two),
+            Some(4) => Some(CodeBits::Four),
+            Some(8) => Some(CodeBits::Eight),
+            Some(found) => {
+                let problem = format!("value {found} invalid, must be 2, 4 or 8");
+                return Err(ApiError::Validation { field: "params.bits", problem });
+            }
+        };
+        Ok(Look { effort: recall.map(Effort::Recall).or(ef.map(Effort::Beam)), bits, oversampling })
+    }
+
+    /// How far a search for `k` goes; none: as the collection's do.
+    fn effort(&self, k: usize) -> Option<Effort> {
+        let Some(times) = self.oversampling else { return self.effort };
+        let ef = if let Some(Effort::Beam(ef)) = self.effort { ef } else { SearchParams::DEFAULT_EF };
+        Some(Effort::Beam(ef.max((k as f64 * times).ceil() as usize)))
+    }
+}
 
 /// A query, checked.
 struct Plan {
@@ -69,7 +121,7 @@ struct Plan {
     using: String,
     limit: usize,
     offset: usize,
-    ef: Option<usize>,
+    look: Look,
     exact: bool,
     threshold: Option<f32>,
     filter: Option<Filter>,
@@ -87,8 +139,8 @@ impl Plan {
             using: request.using.unwrap_or_default(),
             limit: positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT),
             offset: request.offset.unwrap_or(0),
-            ef: positive("params.hnsw_ef", params.hnsw_ef)?,
             exact: params.exact.unwrap_or(false),
+            look: Look::new(params)?,
             threshold: request.score_threshold,
             filter: request.filter.map(|FilterIn(filter)| filter),
             wanted: Selection::new(request.with_payload, request.with_vector, false)?,
@@ -107,7 +159,9 @@ impl Plan {
             return Err(ApiError::WrongInput("nothing is searched: expected `query`".into()));
         };
         let (found, segments) = collection.search_explained(&vector, search)?;
-        Ok(Explained { points: self.scored_all(collection, found), segments })
+        let recalls: Option<Vec<f32>> = segments.iter().map(|segment| segment.expected_recall).collect();
+        let expected_recall = recalls.map(|recalls| recalls.into_iter().fold(1.0, f32::min));
+        Ok(Explained { points: self.scored_all(collection, found), expected_recall, segments })
     }
 
     /// What is searched for, and how; none without a query.
@@ -131,8 +185,9 @@ impl Plan {
             }
         };
         let k = self.limit.saturating_add(self.offset);
-        let (effort, filter) = (self.ef.map(Effort::Beam), self.filter.as_ref());
-        Ok(Some((vector, Search { effort, exact: self.exact, except, filter, using, ..Search::new(k) })))
+        let (effort, bits) = (self.look.effort(k), self.look.bits);
+        let filter = self.filter.as_ref();
+        Ok(Some((vector, Search { k, effort, bits, exact: self.exact, except, filter, using })))
     }
 
     fn scored_all(&self, collection: &Collection, found: Vec<Found<'_>>) -> Vec<ScoredPoint> {

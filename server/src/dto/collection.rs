@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use vicino_index::collection::Usage;
 use vicino_index::{ElementType, HnswParams, Metric};
 
-use super::{IndexInfo, Unserved};
+use super::{IndexInfo, Unserved, VicinoConfig};
 
 /// `PUT /collections/{name}`.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,9 +47,12 @@ pub struct CreateCollection {
     /// Not served yet.
     #[serde(default)]
     pub optimizers_config: Unserved,
-    /// Not served yet.
+    /// [`QuantizationConfig`](super::QuantizationConfig), kept as given.
     #[serde(default)]
-    pub quantization_config: Unserved,
+    pub quantization_config: Option<Map<String, Value>>,
+    /// Settings of our own.
+    #[serde(default)]
+    pub vicino_config: Option<VicinoConfig>,
     /// Not served yet.
     #[serde(default)]
     pub sparse_vectors: Unserved,
@@ -81,9 +84,9 @@ pub struct VectorParams {
     /// Not served yet.
     #[serde(default)]
     pub memory: Unserved,
-    /// Not served yet.
+    /// [`QuantizationConfig`](super::QuantizationConfig); goes before the collection's setting. Not served yet for vectors with names.
     #[serde(default)]
-    pub quantization_config: Unserved,
+    pub quantization_config: Option<Map<String, Value>>,
     /// Not served yet.
     #[serde(default)]
     pub multivector_config: Unserved,
@@ -252,8 +255,11 @@ pub struct CollectionConfig {
     pub optimizer_config: OptimizerInfo,
     /// Settings of Qdrant's write-ahead log, of which ours has none.
     pub wal_config: Option<Value>,
-    /// There is no quantisation yet.
+    /// As given when the collection was made.
     pub quantization_config: Option<Value>,
+    /// Settings of our own, if any is another than by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vicino_config: Option<VicinoConfig>,
 }
 
 /// The vectors of a collection and their place.

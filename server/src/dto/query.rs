@@ -61,15 +61,37 @@ pub struct SearchParamsIn {
     /// Whether to search only what is in the graph: everything is.
     #[serde(default)]
     pub indexed_only: Option<bool>,
-    /// Not served yet.
+    /// The recall to look for, above 0 and below 1, in place of a beam width. How far that is was measured when a graph was built; where
+    /// nothing was (graphs over vectors), it is a beam of [`vicino_index::SearchParams::DEFAULT_EF`].
     #[serde(default)]
-    pub quantization: Unserved,
+    pub min_recall: Option<f32>,
+    /// Bits of each coordinate that walks through compact graphs read: 2, 4 or 8; absent: 4. Other graphs have no choice.
+    #[serde(default)]
+    pub bits: Option<usize>,
+    /// How codes are used.
+    #[serde(default)]
+    pub quantization: Option<QuantizationSearch>,
     /// Not served yet.
     #[serde(default)]
     pub acorn: Unserved,
     /// Not served yet.
     #[serde(default)]
     pub idf: Unserved,
+}
+
+/// How codes are used.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantizationSearch {
+    /// Not served yet: graphs on codes are walked on codes. `exact` compares vectors.
+    #[serde(default)]
+    pub ignore: Unserved,
+    /// Whether results are scored on vectors: they always are.
+    #[serde(default)]
+    pub rescore: Option<bool>,
+    /// How many times as many results as asked for are found on codes, at least; how many are scored on vectors follows from the codes' errors.
+    #[serde(default)]
+    pub oversampling: Option<f64>,
 }
 
 /// `POST …/points/query/batch`.
@@ -144,6 +166,9 @@ pub struct QueryAnswer {
 pub struct Explained {
     /// Nearest first.
     pub points: Vec<ScoredPoint>,
+    /// The recall to be expected at least, if it is known of all segments: the least of theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_recall: Option<f32>,
     /// How each segment was searched, the oldest first.
     pub segments: Vec<SegmentExplain>,
 }

@@ -5,6 +5,7 @@ mod compact;
 mod embed;
 mod files;
 mod kill;
+mod layouts;
 mod ledger;
 mod named;
 mod power;
