@@ -7,6 +7,7 @@ mod files;
 mod kill;
 mod ledger;
 mod named;
+mod parquet;
 mod power;
 mod process;
 mod program;
