@@ -13,7 +13,7 @@ use vicino_index::{BuildOptions, PointId};
 
 use super::remote::{DEFAULT_URL, Remote, encoded};
 use crate::api;
-use crate::dto::{Compacted, Distance, SnapshotDescription, VectorsOut};
+use crate::dto::{Compacted, SnapshotDescription, VectorsOut};
 use crate::store::{CollectionName, Restore, Shared, Store};
 
 /// Which collection, on the command line.
@@ -111,10 +111,10 @@ impl Place {
         }
     }
 
-    pub(super) fn create(&self, dim: usize, distance: Distance) -> anyhow::Result<()> {
-        let vectors = json!({"size": dim, "distance": distance});
+    /// Makes the collection for vectors as `vectors` says.
+    pub(super) fn create(&self, vectors: &Value) -> anyhow::Result<()> {
         match self {
-            Place::Server(server) => server.create(&vectors),
+            Place::Server(server) => server.create(vectors),
             Place::Folder { store, name, .. } => {
                 let request = serde_json::from_value(json!({ "vectors": vectors }))?;
                 store.create(name.clone(), api::schema(request)?)?;

@@ -2,24 +2,18 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::calendar;
+
 /// Now, to the second.
 pub(super) fn now() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     stamp(seconds)
 }
 
-/// `seconds` after 1970 began. Howard Hinnant's `civil_from_days`, for days from 1970 on (howardhinnant.github.io/date_algorithms.html).
+/// `seconds` after 1970 began.
 fn stamp(seconds: u64) -> String {
-    // Counted from 0000-03-01, so that a leap day is the last of its year; an era has 400 years.
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let (year, month, day) = calendar::date((seconds / 86_400) as i64);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}")
 }
 

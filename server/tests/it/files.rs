@@ -7,27 +7,28 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
+use crate::ledger::vectors;
 use crate::program::{Program, VICINO};
 
-fn vicino(arguments: &[&str]) -> Output {
+pub(crate) fn vicino(arguments: &[&str]) -> Output {
     Command::new(VICINO).args(arguments).env("VICINO_LOG", "error").output().unwrap()
 }
 
 /// What a command that must succeed prints.
-fn ok(arguments: &[&str]) -> String {
+pub(crate) fn ok(arguments: &[&str]) -> String {
     let output = vicino(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The error of a command that must fail.
-fn error(arguments: &[&str]) -> String {
+pub(crate) fn error(arguments: &[&str]) -> String {
     let output = vicino(arguments);
     assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn path(dir: &Path, name: &str) -> String {
+pub(crate) fn path(dir: &Path, name: &str) -> String {
     dir.join(name).to_string_lossy().into_owned()
 }
 
@@ -49,16 +50,13 @@ fn write_lines(path: &str, lines: &[Value]) {
 }
 
 /// Equal, numbers of vectors as 32-bit floats.
-fn assert_same(path: &str, expected: &[Value]) {
+pub(crate) fn assert_same(path: &str, expected: &[Value]) {
     let text = fs::read_to_string(path).unwrap();
     let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(found.len(), expected.len(), "{path}");
-    let bits = |line: &Value| -> Vec<u32> {
-        line["vector"].as_array().unwrap().iter().map(|x| (x.as_f64().unwrap() as f32).to_bits()).collect()
-    };
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!((&found["id"], &found["payload"]), (&expected["id"], &expected["payload"]), "{path}");
-        assert_eq!(bits(found), bits(expected), "{path}: {found}");
+        assert_eq!(vectors(&found["vector"]), vectors(&expected["vector"]), "{path}: {found}");
     }
 }
 
@@ -93,6 +91,51 @@ fn what_is_imported_is_exported_again_in_every_format() {
     let words = error(&["export", &file("x.jsonl"), "-c", "nothing", "--data", &data]);
     assert!(words.contains("collection `nothing`") && words.contains("does not exist"), "{words}");
     assert!(error(&["export", &file("x.csv"), "-c", "a", "--url", &url]).contains("ends in .jsonl"));
+}
+
+#[test]
+fn named_vectors_are_imported_and_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| path(dir.path(), name);
+    let (first, columns, out, data) = (file("first.jsonl"), file("columns.jsonl"), file("out.jsonl"), file("data"));
+    // The first batches know nothing of `body`.
+    let of = |id: u64| match id {
+        0..300 => json!({"title": [id, 0.1, 2]}),
+        300..400 => json!({}),
+        400..500 => json!({"body": [id, -1.5]}),
+        _ => json!({"title": [0.5, id, 3], "body": [1, id]}),
+    };
+    let lines: Vec<Value> = (0..600).map(|id| json!({"id": id, "vector": of(id), "payload": {"n": id}})).collect();
+    write_lines(&first, &lines);
+    let flat = (0..600).map(|id| {
+        let vectors = of(id);
+        json!({"id": id, "title": vectors["title"], "body": vectors["body"], "n": id})
+    });
+    write_lines(&columns, &flat.collect::<Vec<Value>>());
+    let program = Program::start(&[]);
+    let url = format!("http://{}", program.address);
+    for (name, file, more) in [("a", &first, &[][..]), ("b", &columns, &["--vector", "title,body"])] {
+        for place in [["-c", name, "--url", &url], ["-c", name, "--data", &data]] {
+            ok(&[&["import", file, "--distance", "Euclid", "--batch", "77"], &place[..], more].concat());
+            ok(&[&["export", &out], &place[..]].concat());
+            assert_same(&out, &lines);
+        }
+    }
+    let words = error(&["export", &file("out.npy"), "-c", "a", "--data", &data]);
+    assert!(words.contains("its vectors have names"), "{words}");
+    for (vectors, words) in [
+        (json!({"title": [1, 2]}), "title"),
+        (json!({"title": [1, 2, 3], "other": [1]}), "other"),
+        (json!([1, 2, 3]), "vector"),
+    ] {
+        write_lines(&first, &[json!({"id": 1, "vector": vectors})]);
+        let found = error(&["import", &first, "-c", "a", "--data", &data]);
+        assert!(found.contains("rows 1 to 1 were not stored") && found.contains(words), "{found}");
+    }
+    write_lines(&first, &[json!({"id": 1, "vector": {}})]);
+    let words = error(&["import", &first, "-c", "new", "--distance", "Dot", "--data", &data]);
+    assert!(words.contains("no row has a vector"), "{words}");
+    assert!(program.stop().success());
 }
 
 #[test]

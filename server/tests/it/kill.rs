@@ -42,7 +42,7 @@ fn killed_at_any_time_it_has_all_it_acknowledged() {
         let frequent = matches!(point, Point::GroupWritten | Point::GroupSynced);
         let passes = random.below(if frequent { 100 } else { 3 });
         let mut server = Server::start(data, &[], at_point.then(|| (KILL_AT, format!("{point:?}:{passes}"))));
-        let url = server.address().filter(|url| ledger.make_collection(url));
+        let url = server.address().filter(|url| ledger.make_collections(url));
         let served = url.and_then(|url| ledger.compare(&url).map(|compared| (url, compared)));
         let Some((url, compared)) = served else {
             // At a point that is passed at the start, or in a checkpoint that is due from the start.
@@ -73,13 +73,13 @@ fn killed_at_any_time_it_has_all_it_acknowledged() {
     let url = server.address().expect("a server");
     let points = ledger.compare(&url).expect("a server").unwrap_or_else(|fault| panic!("at the end: {fault}"));
     server.kill();
-    let acknowledged = ledger.acknowledged();
+    let (acknowledged, named) = ledger.acknowledged();
     println!(
-        "{cycles} cycles in {:.0} s, seed {seed}: {acknowledged} changes acknowledged, {points} points at the end; {in_recovery} killed again in \
-         recovery; at points: {at_points:?}",
+        "{cycles} cycles in {:.0} s, seed {seed}: {acknowledged} changes acknowledged, {named} of them to named vectors, {points} points at the end; \
+         {in_recovery} killed again in recovery; at points: {at_points:?}",
         started.elapsed().as_secs_f64()
     );
-    assert!(acknowledged > cycles);
+    assert!(acknowledged > cycles && named > cycles);
     for family in ["Seal", "Merge"] {
         let reached = at_points.iter().filter(|(point, _)| point.starts_with(family)).count();
         assert!(cycles < 50 || reached > 1, "{family}: killed at {reached} of its points");

@@ -13,12 +13,17 @@ use vicino_index::Uuid;
 
 use crate::program::VICINO;
 
-/// What one point is: its vector, bit by bit, and its payload.
-type Held = (Vec<u32>, Value);
-pub(crate) type State = BTreeMap<u64, Held>;
+/// The vectors of one point by name, bit by bit; the one without a name is called "".
+pub(crate) type Vectors = BTreeMap<String, Vec<u32>>;
+/// What one point is: its vectors and its payload.
+type Held = (Vectors, Value);
+type State = BTreeMap<u64, Held>;
 
+/// The collections, and the names of their vectors: every point has the one without a name, and any of those with one.
+const COLLECTIONS: [(&str, &[&str]); 2] = [("c", &[""]), (NAMED, &["title", "body"])];
+const NAMED: &str = "named";
 const DIM: usize = 8;
-/// Each writer has ids of its own: those that leave its number when divided by this.
+/// Of each collection. Each has ids of its own: those that leave its number when divided by this.
 const WRITERS: u64 = 3;
 const IDS: u64 = 300;
 
@@ -108,8 +113,11 @@ fn number(name: &Value) -> u64 {
     name.as_u64().or_else(|| name.as_str().map(uuid)).expect("an integer or a string")
 }
 
-/// One writer's ids and what is known of them.
+/// One writer's ids in its collection and what is known of them.
 struct Writer {
+    collection: &'static str,
+    /// Of vectors.
+    names: &'static [&'static str],
     number: u64,
     random: Random,
     /// What was acknowledged.
@@ -125,6 +133,20 @@ impl Writer {
         ids.collect::<std::collections::BTreeSet<u64>>().into_iter().collect()
     }
 
+    /// Vectors of a point, as a request has them and as they are held.
+    fn vectors(&mut self) -> (Value, Vectors) {
+        let (mut sent, mut held) = (Map::new(), Vectors::new());
+        for &name in self.names {
+            if name.is_empty() || self.random.below(3) > 0 {
+                let vector: Vec<f32> =
+                    (0..DIM).map(|_| self.random.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0).collect();
+                held.insert(name.into(), vector.iter().map(|x| x.to_bits()).collect());
+                sent.insert(name.into(), json!(vector));
+            }
+        }
+        (sent.remove("").unwrap_or(sent.into()), held)
+    }
+
     /// Makes changes until the server goes away, or answers with one of the statuses `gone`. What is answered once it is `over` does not
     /// count as acknowledged, nor as refused.
     fn work(&mut self, url: &str, gone: &[u16], course: &Course) {
@@ -132,7 +154,8 @@ impl Writer {
         loop {
             let mut after = self.state.clone();
             let (method, path, body) = self.change(&mut after);
-            let answer = call(&agent, method, &format!("{url}/collections/c/points{path}"), &body, gone);
+            let answer =
+                call(&agent, method, &format!("{url}/collections/{}/points{path}", self.collection), &body, gone);
             if answer.is_none() || course.over.load(Ordering::SeqCst) {
                 self.or = Some(after);
                 return;
@@ -148,18 +171,18 @@ impl Writer {
         let there = |ids: Vec<u64>, state: &State| -> Vec<u64> {
             ids.into_iter().filter(|id| state.contains_key(id)).collect()
         };
-        match self.random.below(10) {
+        // Without names there is no vector that a point could be without.
+        match self.random.below(if self.collection == NAMED { 14 } else { 11 }) {
             0..6 => {
                 // Mostly a few, now and then many.
                 let most = if self.random.below(8) == 0 { 200 } else { 4 };
                 let mut points = Vec::new();
                 for id in self.ids(most) {
-                    let vector: Vec<f32> =
-                        (0..DIM).map(|_| self.random.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0).collect();
+                    let (vector, held) = self.vectors();
                     let payload =
                         json!({"n": self.random.below(1000), "text": "x".repeat(self.random.below(60) as usize)});
                     points.push(json!({"id": name(id), "vector": vector, "payload": payload}));
-                    state.insert(id, (vector.iter().map(|x| x.to_bits()).collect(), payload));
+                    state.insert(id, (held, payload));
                 }
                 ("PUT", "?wait=true", json!({ "points": points }))
             }
@@ -173,10 +196,27 @@ impl Writer {
                 ids.iter().for_each(|id| state.get_mut(id).unwrap().1["set"] = value.into());
                 ("POST", "/payload?wait=true", json!({"payload": {"set": value}, "points": names(&ids)}))
             }
-            _ => {
+            9 => {
                 let ids = there(self.ids(3), state);
                 ids.iter().for_each(|id| state.get_mut(id).unwrap().1 = Map::new().into());
                 ("POST", "/payload/clear?wait=true", json!({ "points": names(&ids) }))
+            }
+            kind => {
+                let ids = there(self.ids(6), state);
+                if ids.is_empty() {
+                    return self.change(state);
+                }
+                if kind < 12 {
+                    let points = ids.into_iter().map(|id| {
+                        let (vector, held) = self.vectors();
+                        state.get_mut(&id).unwrap().0.extend(held);
+                        json!({"id": name(id), "vector": vector})
+                    });
+                    return ("PUT", "/vectors?wait=true", json!({ "points": points.collect::<Vec<Value>>() }));
+                }
+                let gone = self.names[self.random.below(self.names.len() as u64) as usize];
+                ids.iter().for_each(|id| drop(state.get_mut(id).unwrap().0.remove(gone)));
+                ("POST", "/vectors/delete?wait=true", json!({"points": names(&ids), "vector": [gone]}))
             }
         }
     }
@@ -192,7 +232,8 @@ impl Writer {
             };
             let or = self.or.as_ref().map(difference);
             return Err(format!(
-                "writer {}: points {:?} are not as acknowledged, {or:?} not as under way",
+                "collection {}, writer {}: points {:?} are not as acknowledged, {or:?} not as under way",
+                self.collection,
                 self.number,
                 difference(&self.state)
             ));
@@ -211,35 +252,47 @@ pub(crate) struct Course {
     pub(crate) acknowledged: AtomicU64,
 }
 
-/// All writers, and through them all that is known of a collection.
+/// All writers, and through them all that is known of the collections.
 pub(crate) struct Ledger {
     writers: Vec<Writer>,
-    /// Whether the collection is made.
+    /// Whether the collections are made.
     made: bool,
 }
 
 impl Ledger {
-    /// One for an empty collection.
+    /// One for empty collections.
     pub(crate) fn new(seed: u64) -> Self {
-        let writer = |number| {
-            let random = Random(seed ^ number << 32);
-            Writer { number, random, state: State::new(), or: None, acknowledged: 0 }
-        };
-        Ledger { writers: (0..WRITERS).map(writer).collect(), made: false }
+        let writers = COLLECTIONS.into_iter().flat_map(|(collection, names)| {
+            (0..WRITERS).map(move |number| {
+                let random = Random(seed ^ number << 32 ^ (collection.len() as u64) << 40);
+                Writer { collection, names, number, random, state: State::new(), or: None, acknowledged: 0 }
+            })
+        });
+        Ledger { writers: writers.collect(), made: false }
     }
 
-    /// Makes the collection, if it is not made yet; false if the server went away.
-    pub(crate) fn make_collection(&mut self, url: &str) -> bool {
-        let vectors = json!({"vectors": {"size": DIM, "distance": "Euclid"}});
-        self.made = self.made || call(&agent(), "PUT", &format!("{url}/collections/c"), &vectors, &[]).is_some();
+    /// Makes the collections, if they are not made yet; false if the server went away.
+    pub(crate) fn make_collections(&mut self, url: &str) -> bool {
+        self.made = self.made
+            || COLLECTIONS.iter().all(|(collection, names)| {
+                let vector = json!({"size": DIM, "distance": "Euclid"});
+                let mut vectors: Map<String, Value> = names.iter().map(|&name| (name.into(), vector.clone())).collect();
+                let vectors = vectors.remove("").unwrap_or(vectors.into());
+                let url = format!("{url}/collections/{collection}");
+                call(&agent(), "PUT", &url, &json!({ "vectors": vectors }), &[]).is_some()
+            });
         self.made
     }
 
     /// Compares what the server has with what was acknowledged; the number of points, or `None` if it went away. Errors if anything is
     /// lost, back or half there.
     pub(crate) fn compare(&mut self, url: &str) -> Option<Result<usize, String>> {
-        let found = found(url)?;
-        Some(self.writers.iter_mut().try_for_each(|writer| writer.compare(&found)).map(|()| found.len()))
+        let found: BTreeMap<&str, State> = COLLECTIONS
+            .into_iter()
+            .map(|(collection, _)| Some((collection, found(url, collection)?)))
+            .collect::<Option<_>>()?;
+        let compared = self.writers.iter_mut().try_for_each(|writer| writer.compare(&found[writer.collection]));
+        Some(compared.map(|()| found.values().map(State::len).sum()))
     }
 
     /// Lets all writers work until the server goes away, which `end` makes it do; it may first say that it is over. `gone` are statuses
@@ -252,20 +305,32 @@ impl Ledger {
         })
     }
 
-    /// How many changes were acknowledged.
-    pub(crate) fn acknowledged(&self) -> u64 {
-        self.writers.iter().map(|writer| writer.acknowledged).sum()
+    /// How many changes were acknowledged, and how many of them in the collection with named vectors.
+    pub(crate) fn acknowledged(&self) -> (u64, u64) {
+        let count = |named: bool| {
+            let writers = self.writers.iter().filter(|writer| !named || writer.collection == NAMED);
+            writers.map(|writer| writer.acknowledged).sum()
+        };
+        (count(false), count(true))
     }
 }
 
-/// All points the server has; `None` if it went away.
-fn found(url: &str) -> Option<State> {
-    let body = json!({"limit": 1_000_000, "with_vector": true, "with_payload": true});
-    let page = call(&agent(), "POST", &format!("{url}/collections/c/points/scroll"), &body, &[])?;
+/// The vectors that an answer or a file has for a point.
+pub(crate) fn vectors(of: &Value) -> Vectors {
     let bits =
         |vector: &Value| vector.as_array().unwrap().iter().map(|x| (x.as_f64().unwrap() as f32).to_bits()).collect();
+    match of {
+        Value::Object(named) => named.iter().map(|(name, vector)| (name.clone(), bits(vector))).collect(),
+        one => Vectors::from([(String::new(), bits(one))]),
+    }
+}
+
+/// All points of `collection` that the server has; `None` if it went away.
+fn found(url: &str, collection: &str) -> Option<State> {
+    let body = json!({"limit": 1_000_000, "with_vector": true, "with_payload": true});
+    let page = call(&agent(), "POST", &format!("{url}/collections/{collection}/points/scroll"), &body, &[])?;
     let points = page["points"].as_array().unwrap().iter();
-    Some(points.map(|p| (number(&p["id"]), (bits(&p["vector"]), p["payload"].clone()))).collect())
+    Some(points.map(|p| (number(&p["id"]), (vectors(&p["vector"]), p["payload"].clone()))).collect())
 }
 
 /// The number in environment variable `name`, or `default`.

@@ -8,6 +8,7 @@ mod kill;
 mod layouts;
 mod ledger;
 mod named;
+mod parquet;
 mod power;
 mod process;
 mod program;

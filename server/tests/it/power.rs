@@ -71,7 +71,8 @@ impl Drop for Disk {
 
 /// What was seen.
 struct Seen {
-    acknowledged: u64,
+    /// Changes in all, and those to named vectors.
+    acknowledged: (u64, u64),
     points: usize,
     /// Losses of power while the program started.
     in_recovery: u64,
@@ -96,7 +97,7 @@ fn lose_power(disk: &Disk, cycles: u64, seed: u64, arguments: &[&str]) -> Result
             in_recovery += 1;
         } else {
             let url = server.address().ok_or_else(|| format!("{context}: it does not start"))?;
-            assert!(ledger.make_collection(&url), "{context}");
+            assert!(ledger.make_collections(&url), "{context}");
             let compared = ledger.compare(&url).ok_or_else(|| format!("{context}: the server ended by itself"))?;
             let points = compared.map_err(|fault| format!("{context}: {fault}"))?;
             if cycle == cycles {
@@ -144,13 +145,13 @@ fn power_lost_on_a_real_file_system_takes_nothing_acknowledged() {
     let Some(disk) = disk(dir.path()) else { return };
     let started = Instant::now();
     let seen = lose_power(&disk, cycles, seed, &[]).unwrap_or_else(|fault| panic!("{fault}"));
-    let Seen { acknowledged, points, in_recovery } = seen;
+    let Seen { acknowledged: (acknowledged, named), points, in_recovery } = seen;
     println!(
-        "{cycles} losses of power in {:.0} s, seed {seed}: {acknowledged} changes acknowledged, {points} points at the end; {in_recovery} \
-         while the program started",
+        "{cycles} losses of power in {:.0} s, seed {seed}: {acknowledged} changes acknowledged, {named} of them to named vectors, {points} points at the \
+         end; {in_recovery} while the program started",
         started.elapsed().as_secs_f64()
     );
-    assert!(acknowledged > cycles);
+    assert!(acknowledged > cycles && named > 0);
 }
 
 /// The test above would notice: without syncs the first losses of power take acknowledged changes.

@@ -1,6 +1,7 @@
 //! `vicino import`: a file of points into a collection.
 //!
-//! args → source: rows of any format, each with its number · ids: what a row's id is · progress: where a run that was cut short goes on
+//! args → source: rows of any format, each with its number · ids: what a row's id is · lengths: of vectors · progress: where a run that
+//! was cut short goes on
 
 use std::path::PathBuf;
 
@@ -12,23 +13,30 @@ use super::place::{Place, PlaceArgs, PointRow};
 use crate::dto::{Distance, VectorsOut};
 use columns::ColumnArgs;
 use ids::Ids;
+use lengths::Lengths;
 use progress::Progress;
 use source::{Row, Source};
 
 mod columns;
 mod ids;
+mod lengths;
+mod parquet;
 mod progress;
 mod source;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Formats, by the end of the file's name:
-  .jsonl                 an object a line: id, vector and payload; or a vector a line
+  .jsonl                 an object a line: id, vector (or vectors by name) and payload; or a vector a line
+  .parquet               a column of ids, one of vectors (lists of numbers), and the payload in all others: nulls and NaN are left
+                         out, dates and timestamps become text by RFC 3339 (in UTC), decimals numbers, JSON what it says
   .npy .fvecs .bvecs .fbin .f16bin .u8bin .i8bin .idx    vectors alone: row N, from 0, becomes point N
   .hdf5 .h5              vectors alone, those of the data set that --vector names, `train` by default
 
 Examples:
   vicino import articles.jsonl -c articles --distance Cosine --id article_id --vector embedding
+  vicino import articles.parquet -c articles --distance Cosine --vector embedding --payload title,tags
+  vicino import articles.jsonl -c articles --distance Cosine --vector title,body
   vicino import points.jsonl -c points --data ./data
   vicino import vectors.npy -c points --beside points.jsonl --distance Euclid
 
@@ -65,15 +73,15 @@ fn distance(text: &str) -> Result<Distance, String> {
 
 impl Import {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let Source { mut rows, total } = Source::open(&self.file, &self.columns, self.beside.as_deref())?;
+        let Source { mut rows, total } = self.source()?;
         let place = Place::open(&self.place, true)?;
         let mut progress = Progress::open(&self.file, &place, self.from_start)?;
         let bar = bar(total);
-        let mut dim = None;
+        let mut lengths = Lengths::default();
         if progress.rows() > 0 {
             println!("{} rows of an earlier run are stored; going on (--from-start begins anew)", progress.rows());
             for row in rows.by_ref().take(progress.rows() as usize) {
-                dim = Some(row?.vector.len());
+                lengths.add(&row?)?;
             }
         }
         bar.set_position(progress.rows());
@@ -84,19 +92,23 @@ impl Import {
             for row in rows.by_ref().take(self.batch as usize) {
                 let number = progress.rows() + batch.len() as u64;
                 let row = row?;
-                let expected = *dim.get_or_insert(row.vector.len());
-                let found = row.vector.len();
-                ensure!(found == expected, "{}: a vector of {found} numbers, expected {expected}", row.place);
-                let Row { id, vector, mut payload, place } = row;
+                lengths.add(&row)?;
+                let Row { id, vectors, mut payload, place } = row;
                 let id = ids.id(id, number, &mut payload).with_context(|| place)?;
-                batch.push(PointRow { id, vector: Some(VectorsOut::One(vector)), payload });
+                batch.push(PointRow { id, vector: Some(vectors), payload });
             }
-            let Some(dim) = dim.filter(|_| !batch.is_empty()) else { break };
+            if batch.is_empty() {
+                break;
+            }
             if !exists {
                 let Some(distance) = self.distance else {
                     bail!("{place} does not exist: --distance Cosine, Euclid, Dot or Manhattan makes it");
                 };
-                place.create(dim, distance)?;
+                if let Some(VectorsOut::Named(_)) = batch[0].vector {
+                    // The first rows may not have vectors of all names.
+                    self.source()?.rows.try_for_each(|row| lengths.add(&row?))?;
+                }
+                place.create(&lengths.schema(distance)?)?;
                 exists = true;
             }
             ids.check(&place, &batch)?;
@@ -113,6 +125,10 @@ impl Import {
         place.finish()?;
         println!("{} rows stored in {place}, which has {} points", progress.rows(), place.count()?);
         progress.done()
+    }
+
+    fn source(&self) -> anyhow::Result<Source> {
+        Source::open(&self.file, &self.columns, self.beside.as_deref())
     }
 }
 

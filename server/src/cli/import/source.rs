@@ -10,13 +10,15 @@ use vicino_datasets::Matrix;
 use vicino_datasets::formats::{self, hdf5};
 use vicino_index::collection::Payload;
 
-use super::columns::{self, ColumnArgs};
+use super::columns::{Cell, ColumnArgs};
+use super::parquet;
+use crate::dto::VectorsOut;
 
 /// One row.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) id: Option<Value>,
-    pub(super) vector: Vec<f32>,
+    pub(super) vectors: VectorsOut,
     pub(super) payload: Payload,
     /// File and number, for errors.
     pub(super) place: String,
@@ -36,7 +38,7 @@ impl Source {
     /// Opens `file`, whose format the end of its name says; `beside` has ids and payloads of a file of vectors alone.
     pub(super) fn open(file: &Path, columns: &ColumnArgs, beside: Option<&Path>) -> anyhow::Result<Self> {
         let end = file.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        let has_columns = end == "jsonl";
+        let has_columns = matches!(end.as_str(), "jsonl" | "parquet");
         ensure!(
             !has_columns || beside.is_none(),
             "{}: holds ids and payloads itself; --beside has no use",
@@ -44,8 +46,9 @@ impl Source {
         );
         match end.as_str() {
             "jsonl" => Ok(Source { rows: lines(file, columns.clone(), true)?, total: None }),
+            "parquet" => parquet::open(file, columns.clone()),
             "hdf5" | "h5" => {
-                let table = hdf5::read_one(file, columns.vector.as_deref().unwrap_or("train"))?;
+                let table = hdf5::read_one(file, columns.data_set()?)?;
                 matrix(file, table.into_vectors(file)?, columns, beside)
             }
             _ => matrix(file, formats::read(file)?.into_vectors(file)?, columns, beside),
@@ -62,10 +65,11 @@ fn lines(file: &Path, columns: ColumnArgs, vectors: bool) -> anyhow::Result<Rows
         let place = format!("{name}, line {number}");
         let value = serde_json::from_str(&line?).with_context(|| place.clone())?;
         match value {
-            Value::Object(fields) => columns.row(fields, vectors, place),
+            Value::Object(fields) if vectors => columns.row(fields, place),
+            Value::Object(fields) => columns.beside(fields, VectorsOut::One(Vec::new()), place),
             bare @ Value::Array(_) if vectors => {
-                let vector = columns::vector(&bare).with_context(|| place.clone())?;
-                Ok(Row { id: None, vector, payload: Map::new(), place })
+                let vectors = bare.vectors().with_context(|| place.clone())?;
+                Ok(Row { id: None, vectors, payload: Map::new(), place })
             }
             _ => bail!("{place}: expected an object{}", if vectors { " or a list of numbers" } else { "" }),
         }
@@ -91,11 +95,11 @@ fn matrix(file: &Path, matrix: Matrix, columns: &ColumnArgs, beside: Option<&Pat
             }
             Some(None) => return None,
         };
-        let vector = values.get(at * dim..(at + 1) * dim)?.to_vec();
+        let vectors = VectorsOut::One(values.get(at * dim..(at + 1) * dim)?.to_vec());
         let place = format!("{name}, row {}", at + 1);
         Some(match described {
-            None => Ok(Row { id: None, vector, payload: Map::new(), place }),
-            Some(row) => row.map(|row| Row { vector, ..row }),
+            None => Ok(Row { id: None, vectors, payload: Map::new(), place }),
+            Some(row) => row.map(|row| Row { vectors, ..row }),
         })
     });
     Ok(Source { rows: Box::new(rows), total: Some(total as u64) })
