@@ -6,16 +6,20 @@
 //! Cost per token: `2 · layers · (4 · hidden² + 2 · hidden · intermediate)` operations, and `4 · layers · hidden · length`
 //! for attention.
 
+use crate::cpu::Level;
 use crate::encoder::EncodeError;
 use crate::model::config::BertConfig;
 use crate::model::weights::Tensors;
 use crate::model::{ModelError, TokenizedText};
 use gemm::{View, multiply};
+use linear::Linear;
 use ops::LayerNorm;
 use pulp::Arch;
 
 pub(crate) mod batch;
+mod few_rows;
 pub(crate) mod gemm;
+pub(crate) mod linear;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub(crate) mod ops;
@@ -81,15 +85,6 @@ pub struct Scratch {
     scores: Vec<f32>,
 }
 
-/// `y = x · weightᵀ + bias`.
-#[derive(Debug, Clone)]
-pub(crate) struct Linear {
-    /// `[outputs × inputs]`, row-major, as files have it.
-    weight: Vec<f32>,
-    pub(crate) bias: Vec<f32>,
-    inputs: usize,
-}
-
 /// Queries whose attention is computed at once, so that a head's scores stay in a core's cache.
 const QUERY_BLOCK: usize = 128;
 
@@ -118,36 +113,6 @@ struct Layer {
     outer_norm: LayerNorm,
 }
 
-impl Linear {
-    pub(crate) fn open(tensors: &Tensors<'_>, name: &str, [outputs, inputs]: [usize; 2]) -> Result<Self, ModelError> {
-        let weight = tensors.get(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = tensors.get(&format!("{name}.bias"), &[outputs])?;
-        Ok(Linear { weight, bias, inputs })
-    }
-
-    /// A layer of weights that are there already. `weight: [bias.len() × inputs]`.
-    pub(crate) fn new(weight: Vec<f32>, bias: Vec<f32>, inputs: usize) -> Self {
-        assert_eq!(weight.len(), bias.len() * inputs, "a matrix of {} × {inputs}", bias.len());
-        Linear { weight, bias, inputs }
-    }
-
-    /// The product without the bias. `x: [rows × inputs]`, `out: [rows × outputs]`.
-    pub(crate) fn product(&self, x: &[f32], out: &mut [f32]) {
-        self.multiply(x, out, false);
-    }
-
-    /// Product and bias.
-    pub(crate) fn apply(&self, arch: Arch, x: &[f32], out: &mut [f32]) {
-        ops::fill(arch, out, &self.bias);
-        self.multiply(x, out, true);
-    }
-
-    fn multiply(&self, x: &[f32], out: &mut [f32], add: bool) {
-        let (x, weight) = (View::rows(x, self.inputs), View::rows(&self.weight, self.inputs));
-        multiply(x, weight.transposed(), out, self.bias.len(), add);
-    }
-}
-
 impl LayerNorm {
     pub(crate) fn open(tensors: &Tensors<'_>, name: &str, config: &BertConfig) -> Result<Self, ModelError> {
         let get = |part: &str| tensors.get(&format!("{name}.LayerNorm.{part}"), &[config.hidden]);
@@ -161,16 +126,17 @@ impl Layer {
         let name = |part: &str| format!("encoder.layer.{layer}.{part}");
         let linear = |part: &str, shape| Linear::open(tensors, &name(part), shape);
         let norm = |part: &str| LayerNorm::open(tensors, &name(part), config);
-        let mut qkv = linear("attention.self.query", [hidden, hidden])?;
+        let read = |part: &str| linear::read(tensors, &name(part), [hidden, hidden]);
+        let (mut weight, mut bias) = read("attention.self.query")?;
         let scale = 1.0 / ((hidden / config.heads) as f32).sqrt();
-        qkv.weight.iter_mut().chain(&mut qkv.bias).for_each(|x| *x *= scale);
+        weight.iter_mut().chain(&mut bias).for_each(|x| *x *= scale);
         for part in ["attention.self.key", "attention.self.value"] {
-            let part = linear(part, [hidden, hidden])?;
-            qkv.weight.extend(part.weight);
-            qkv.bias.extend(part.bias);
+            let part = read(part)?;
+            weight.extend(part.0);
+            bias.extend(part.1);
         }
         Ok(Layer {
-            qkv,
+            qkv: Linear::new(&weight, bias),
             attended: linear("attention.output.dense", [hidden, hidden])?,
             attended_norm: norm("attention.output")?,
             inner: linear("intermediate.dense", [inner, hidden])?,
@@ -192,7 +158,7 @@ impl Bert {
             types: table("token_type_embeddings", config.token_types)?,
             norm: LayerNorm::open(tensors, "embeddings", config)?,
             layers: (0..config.layers).map(|layer| Layer::open(tensors, layer, config)).collect::<Result<_, _>>()?,
-            arch: Arch::new(),
+            arch: Level::detect().arch(),
         })
     }
 
@@ -263,12 +229,12 @@ impl TokenModel for Bert {
             self.attend(batch, scratch);
             let Scratch { context, added, inner, .. } = scratch;
             resize(added, tokens * self.hidden);
-            layer.attended.product(context, added);
+            layer.attended.product(self.arch, context, added);
             layer.attended_norm.add(self.arch, out, added, &layer.attended.bias);
             resize(inner, tokens * layer.inner.bias.len());
-            layer.inner.product(out, inner);
+            layer.inner.product(self.arch, out, inner);
             ops::bias_gelu(self.arch, inner, &layer.inner.bias);
-            layer.outer.product(inner, added);
+            layer.outer.product(self.arch, inner, added);
             layer.outer_norm.add(self.arch, out, added, &layer.outer.bias);
         }
         Ok(())

@@ -5,6 +5,8 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use pulp::x86::{V3, V4};
 use pulp::{Arch, Simd, WithSimd};
 
 /// A set of CPU features that loops are compiled for, the richest last.
@@ -56,6 +58,20 @@ impl Level {
     }
 }
 
+impl Level {
+    /// The same choice as `pulp` names it: the level, or less where `pulp` asks more of the CPU for it.
+    pub(crate) fn arch(self) -> Arch {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = (self >= Level::Avx512).then(V4::try_new).flatten();
+            let avx2 = (self >= Level::Avx2).then(V3::try_new).flatten();
+            avx512.map(Arch::V4).or(avx2.map(Arch::V3)).unwrap_or(Arch::Scalar)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Arch::new()
+    }
+}
+
 /// Whether [`Level::Baseline`] multiplies and adds in one instruction.
 pub(crate) const BASELINE_FUSED: bool = cfg!(target_arch = "aarch64");
 
@@ -84,4 +100,19 @@ impl<F: FnMut()> WithSimd for Loop<F> {
 #[inline(always)]
 pub(crate) fn vectorized(arch: Arch, work: impl FnMut()) {
     arch.dispatch(Loop(work));
+}
+
+/// Asks for the cache line of `at`; where there is no such instruction, nothing. Into the second-level cache: the first keeps
+/// its few line buffers busy until a line is there, which is what bounds a loop that waits for memory.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub(crate) fn prefetch<E>(at: &E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program can see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

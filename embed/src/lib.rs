@@ -38,7 +38,7 @@
 //! assert!(query.dot(&documents[0]) > 0.0 && query.dot(&documents[1]) == 0.0);
 //! # Ok::<(), vicino_embed::EncodeError>(())
 //! ```
-// Four files allow it, each with its reason: loops compiled for richer CPUs, matrix products, prefetch, the map of a file.
+// Five files allow it, each with its reason: loops compiled for richer CPUs, matrix products, prefetch, the map of a file.
 #![deny(unsafe_code)]
 
 pub mod analyze;

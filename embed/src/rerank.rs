@@ -5,12 +5,13 @@
 //! orders the few best of a first search.
 
 use crate::bert::batch::{self, Computed};
-use crate::bert::{Bert, Linear, TokenModel};
+use crate::bert::linear::Linear;
+use crate::bert::{Bert, TokenModel};
+use crate::cpu::Level;
 use crate::encoder::{Counts, EncodeError, EncodeOptions, Encoder, TextKind};
 use crate::model::config::BertConfig;
 use crate::model::{ModelError, Tokenizer, Weights};
 use crate::sentence::model_id;
-use pulp::Arch;
 use std::path::Path;
 
 /// What scores documents for a query by reading both.
@@ -68,7 +69,7 @@ impl CrossEncoder {
     }
 
     fn head(&self, Computed { batch, states }: Computed<'_>) -> Vec<f32> {
-        let (arch, hidden) = (Arch::new(), self.body.hidden());
+        let (arch, hidden) = (Level::detect().arch(), self.body.hidden());
         let first = batch.texts().flat_map(|text| &states[text.start * hidden..(text.start + 1) * hidden]);
         let first: Vec<f32> = first.copied().collect();
         let mut pooled = vec![0.0; first.len()];

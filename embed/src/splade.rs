@@ -6,8 +6,10 @@
 //! work, so scores are computed for a block of tokens at a time and only the maxima are kept.
 
 use crate::bert::batch::{self, Computed};
+use crate::bert::linear::Linear;
 use crate::bert::ops::{self, LayerNorm};
-use crate::bert::{Bert, Linear, TokenModel, resize};
+use crate::bert::{Bert, TokenModel, resize};
+use crate::cpu::Level;
 use crate::encoder::{Counts, EncodeError, EncodeOptions, Encoder, SparseEncoder, TextKind};
 use crate::model::config::BertConfig;
 use crate::model::{ModelError, Tokenizer, Weights};
@@ -52,12 +54,22 @@ impl Splade {
         let norm = LayerNorm::open(&tensors, "cls.predictions.transform", &config)?;
         let bias = tensors.get("cls.predictions.bias", &[vocabulary])?;
         // The decoder shares the word embeddings; files leave it out.
-        let decoder = Linear::new(body.words().to_vec(), bias, hidden);
+        let decoder = Linear::new(body.words(), bias);
         let tokenizer = Tokenizer::open(folder, vocabulary)?;
         let sha256 = weights.sha256().to_owned();
         let max_tokens = Self::DEFAULT_MAX_TOKENS.min(config.positions);
         let model_id = model_id(folder, &sha256);
-        Ok(Splade { model_id, sha256, max_tokens, tokenizer, body, transform, norm, decoder, arch: Arch::new() })
+        Ok(Splade {
+            model_id,
+            sha256,
+            max_tokens,
+            tokenizer,
+            body,
+            transform,
+            norm,
+            decoder,
+            arch: Level::detect().arch(),
+        })
     }
 
     /// SHA-256 of the weights' file, in hexadecimal.
@@ -70,7 +82,7 @@ impl Splade {
         let hidden = self.body.hidden();
         let vocabulary = self.decoder.bias.len();
         let mut transformed = vec![0.0; states.len()];
-        self.transform.product(states, &mut transformed);
+        self.transform.product(self.arch, states, &mut transformed);
         ops::bias_gelu(self.arch, &mut transformed, &self.transform.bias);
         self.norm.apply(self.arch, &mut transformed);
         let (mut scores, mut best) = (Vec::new(), vec![0.0; vocabulary]);
@@ -78,7 +90,7 @@ impl Splade {
             best.fill(f32::NEG_INFINITY);
             for block in transformed[text.start * hidden..text.end * hidden].chunks(BLOCK * hidden) {
                 resize(&mut scores, block.len() / hidden * vocabulary);
-                self.decoder.product(block, &mut scores);
+                self.decoder.product(self.arch, block, &mut scores);
                 ops::max_rows(self.arch, &scores, &mut best);
             }
             let weights = (0_u32..).zip(best.iter().zip(&self.decoder.bias));

@@ -29,7 +29,7 @@ fn erf(x: f32) -> f32 {
 
 /// eˣ for x ≤ 0, to 2e-7 relative; 0 below −87.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     // Adding 1.5 · 2²³ rounds to a whole number and leaves it in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.max(-87.0);
@@ -68,6 +68,13 @@ fn sum(values: &[f32]) -> f32 {
     fold(values, 0.0, |a, b| a + b, |a, b| a + b)
 }
 
+/// The largest of `values`; −∞ of none.
+#[inline(always)]
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    fold(values, f32::NEG_INFINITY, larger, larger)
+}
+
 /// Puts `bias` into each of the rows of `out`.
 pub(crate) fn fill(arch: Arch, out: &mut [f32], bias: &[f32]) {
     vectorized(
@@ -100,8 +107,7 @@ pub(crate) fn softmax(arch: Arch, x: &mut [f32], width: usize) {
         #[inline(always)]
         || {
             for row in x.chunks_exact_mut(width) {
-                let larger = |a: f32, b: f32| if a > b { a } else { b };
-                let largest = fold(row, f32::NEG_INFINITY, larger, larger);
+                let largest = largest(row);
                 row.iter_mut().for_each(|x| *x = exp(*x - largest));
                 let scale = 1.0 / sum(row);
                 row.iter_mut().for_each(|x| *x *= scale);

@@ -1,8 +1,7 @@
 //! The regression of a table onto the teacher's vectors: a sparse matrix of counts, and conjugate gradients on it.
 
 use super::DistillParams;
-use crate::cpu::vectorized;
-use pulp::Arch;
+use crate::cpu::{Level, vectorized};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -75,7 +74,7 @@ impl Design {
         target: &[Lane],
         DistillParams { ridge, iterations, .. }: DistillParams,
     ) -> Vec<Lane> {
-        let arch = Arch::new();
+        let arch = Level::detect().arch();
         let scale: Vec<f32> = self.squares.iter().map(|square| 1.0 / (square + ridge)).collect();
         let mut x = vec![[0.0; WIDTH]; prior.len()];
         let mut residual = vec![[0.0; WIDTH]; prior.len()];

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use crate::cpu::{BASELINE_FUSED, Level, multiply_add};
+use crate::cpu::{BASELINE_FUSED, Level, multiply_add, prefetch};
 
 /// Rows added in one pass over the sum.
 const TOGETHER: usize = 4;
@@ -167,19 +167,4 @@ fn add_numbers<E: Element, const FUSED: bool>(out: &mut [f32], rows: [&[E]; TOGE
             *sum = multiply_add::<FUSED>(row[column].widen(), weight, *sum);
         }
     }
-}
-
-/// Asks for the cache line of `at`; where there is no such instruction, nothing. Into the second-level cache: the first keeps
-/// its few line buffers busy until a line is there, which is what bounds a gather from memory.
-#[inline(always)]
-#[allow(unsafe_code)]
-fn prefetch<E>(at: &E) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program can see.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
