@@ -1,14 +1,18 @@
 //! The contrastive loss in tiles beside the plain one: time, and the largest memory each took, by batch size.
 //!
 //! ```text
-//! cargo run --release -p vicino-embed --example tiled_loss -- --batch 1024,4096,16384,65536 --dim 384
+//! cargo run --release -p vicino-embed --example tiled_loss -- --batch 1024,4096,16384,65536 --out embed/results/tiled-loss.md
 //! ```
+
+mod conditions;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::json;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
+use vicino_embed::cpu::Level;
 use vicino_embed::random::Random;
 use vicino_embed::train::Gradients;
 use vicino_embed::train::contrastive::{Batch, Contrastive};
@@ -34,6 +38,9 @@ struct Args {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Write the report to this file too.
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 const MIB: f64 = (1 << 20) as f64;
@@ -48,34 +55,58 @@ struct Measured {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let mut report = Report { text: String::new(), printed: !args.json };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    report.line("# The contrastive loss in tiles beside the plain one\n");
+    report.line(&format!(
+        "`cargo run --release -p vicino-embed --example tiled_loss -- {}`  \n{}\n",
+        arguments.join(" "),
+        conditions::conditions(Level::detect())
+    ));
+    let (dim, tile) = (args.dim, args.tile);
+    report.line(&format!("Symmetric loss, dimension {dim}, tiles of {tile} × {tile}, one thread. Peaks are resident memory above what was there before,"));
+    report.line("gradients included. The difference is the largest of any gradient, as part of the largest gradient. The plain loss is");
+    report.line(&format!("not run where its score matrix alone takes more than {} MiB.\n", args.plain_mib));
+    report.line(
+        "| batch | score matrix, MiB | plain: peak, MiB | s | tiled: peak, MiB | s | largest difference |\n|---|---|---|---|---|---|---|",
+    );
     let mut rows = Vec::new();
-    if !args.json {
-        let (dim, tile) = (args.dim, args.tile);
-        println!("symmetric loss, dimension {dim}, tiles of {tile} × {tile}, one thread");
-        println!("| batch | score matrix, MiB | plain: peak, MiB | s | tiled: peak, MiB | s | largest difference |");
-        println!("|---|---|---|---|---|---|---|");
-    }
     for &batch in &args.batch {
         let row = measure(batch, &args)?;
-        if !args.json {
-            let number = |name: &str, digits: usize| match row[name].as_f64() {
-                Some(number) => format!("{number:.digits$}"),
-                None => "–".into(),
-            };
-            let difference = row["largest_difference"].as_f64().map_or("–".into(), |found| format!("{found:.1e}"));
-            let (plain, tiled) = (number("plain_peak_mib", 0), number("tiled_peak_mib", 0));
-            let (plain_s, tiled_s) = (number("plain_seconds", 2), number("tiled_seconds", 2));
-            println!(
-                "| {batch} | {} | {plain} | {plain_s} | {tiled} | {tiled_s} | {difference} |",
-                number("matrix_mib", 0)
-            );
-        }
+        let number = |name: &str, digits: usize| match row[name].as_f64() {
+            Some(number) => format!("{number:.digits$}"),
+            None => "–".into(),
+        };
+        let difference = row["largest_difference"].as_f64().map_or("–".into(), |found| format!("{found:.1e}"));
+        let (plain, tiled) = (number("plain_peak_mib", 0), number("tiled_peak_mib", 0));
+        let (plain_s, tiled_s) = (number("plain_seconds", 2), number("tiled_seconds", 2));
+        let matrix = number("matrix_mib", 0);
+        report.line(&format!("| {batch} | {matrix} | {plain} | {plain_s} | {tiled} | {tiled_s} | {difference} |"));
         rows.push(row);
     }
     if args.json {
         println!("{:#}", json!({ "dim": args.dim, "tile": args.tile, "symmetric": true, "rows": rows }));
     }
-    Ok(())
+    match args.out {
+        Some(path) => fs::write(&path, report.text).with_context(|| path.display().to_string()),
+        None => Ok(()),
+    }
+}
+
+/// Lines of Markdown, printed as they come.
+struct Report {
+    text: String,
+    printed: bool,
+}
+
+impl Report {
+    fn line(&mut self, line: &str) {
+        if self.printed {
+            println!("{line}");
+        }
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
 }
 
 fn measure(batch: usize, args: &Args) -> Result<serde_json::Value> {

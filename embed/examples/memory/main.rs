@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod chart;
+#[path = "../conditions/mod.rs"]
+mod conditions;
 mod exact;
 mod hopfield;
 mod report;

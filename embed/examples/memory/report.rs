@@ -1,9 +1,9 @@
 //! A report: what was run, where, from which commit, and what came out.
 
+use crate::conditions::conditions;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// Markdown and the plots it shows.
 pub(crate) struct Report {
@@ -22,7 +22,7 @@ impl Report {
             "`cargo run --release -p vicino-embed --example memory -- {}`, seed {seed}  ",
             arguments.join(" ")
         ));
-        report.line(&format!("{}, {}; commit {}\n", cpu(), isa(), commit()));
+        report.line(&format!("{}\n", conditions(vicino_embed::cpu::Level::detect())));
         report
     }
 
@@ -52,32 +52,5 @@ impl Report {
             }
         }
         Ok(())
-    }
-}
-
-fn cpu() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().map(|load| format!(", load {load} at the start")).unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{} ({cores} cores{load})", model.map_or(std::env::consts::ARCH, |(_, name)| name))
-}
-
-fn isa() -> String {
-    format!("{:?}", vicino_embed::cpu::Level::detect())
-}
-
-fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    match git(&["rev-parse", "--short=12", "HEAD"]) {
-        Some(hash) => {
-            let clean = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|list| list.is_empty());
-            if clean { hash } else { format!("{hash} with changes") }
-        }
-        None => "unknown".to_owned(),
     }
 }

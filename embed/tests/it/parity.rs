@@ -52,7 +52,7 @@ fn minilm_vectors_are_those_of_sentence_transformers() {
     println!("least cosine {worst:.7}");
 }
 
-/// With ONNX Runtime's library in `ORT_DYLIB_PATH` and all-MiniLM-L6-v2's body, as `tests/reference/minilm.py` exports it, in
+/// With ONNX Runtime's library in `ORT_DYLIB_PATH` and all-MiniLM-L6-v2's body, as `benches/minilm_onnx.py` writes it, in
 /// `VICINO_MINILM_ONNX`.
 #[cfg(feature = "onnx")]
 #[test]

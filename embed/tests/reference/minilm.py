@@ -2,10 +2,10 @@
 
     pip install sentence-transformers
     apt-get download wordnet-base && dpkg-deb -x wordnet-base_*.deb wordnet
-    python minilm.py MODEL_FOLDER wordnet/usr/share/wordnet ../data/minilm.safetensors [minilm.onnx]
+    python minilm.py MODEL_FOLDER wordnet/usr/share/wordnet ../data/minilm.safetensors
 
 200 texts of about 1 to 510 tokens, made of WordNet 3.0 glosses (its licence allows it); vectors as f16, which changes
-their cosine by less than 1e-7. The fourth argument exports the body as ONNX, for `embed/benches/rivals.py`.
+their cosine by less than 1e-7.
 """
 
 import sys
@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 
-model_folder, wordnet, out, *onnx = sys.argv[1:]
+model_folder, wordnet, out = sys.argv[1:]
 COUNT, LONGEST = 200, 510
 
 model = SentenceTransformer(model_folder, device="cpu")
@@ -56,27 +56,3 @@ save_file(
     out,
 )
 print(vectors.shape, "longest", max(map(tokens, texts)), "tokens; sentence-transformers on torch", torch.__version__)
-
-if onnx:
-
-    class Body(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body = model[0].auto_model.eval()
-
-        def forward(self, input_ids, attention_mask, token_type_ids):
-            return self.body(
-                input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-            ).last_hidden_state
-
-    example = model.tokenizer(["one two", "three"], padding=True, return_tensors="pt")
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    torch.onnx.export(
-        Body(),
-        tuple(example[name] for name in names),
-        onnx[0],
-        input_names=names,
-        output_names=["last_hidden_state"],
-        dynamic_axes={name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]},
-        dynamo=False,
-    )

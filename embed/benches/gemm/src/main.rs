@@ -1,18 +1,57 @@
-//! Matrix products in the shapes of all-MiniLM-L6-v2 by the crates there are, and by a packed kernel written on `pulp`.
+//! Matrix products in the shapes of all-MiniLM-L6-v2 by the crates there are, by a packed kernel written on `pulp`, and by `embed`'s
+//! own kernel for few rows, whose source this compiles.
 //!
 //! ```text
-//! cd embed/benches/gemm && cargo run --release [-- v3]        # v3: AVX2 for those that can be told
+//! cd embed/benches/gemm && cargo run --release [-- v3] > ../../results/gemm.md        # v3: AVX2 for those that can be told
 //! ```
-//! One thread, its own processor time (others on the machine count for little), best of the repeats, rounds interleaved.
+//! One thread, its own processor time (others on the machine count for little), best of the repeats, rounds interleaved. Each
+//! product takes the next of many equal matrices of weights, together larger than a core's cache, as a model's layers are.
 //! Products are compared before they are timed. `private-gemm-x86` is what `faer` calls on x86-64.
 
+#[path = "../../../examples/conditions/mod.rs"]
+mod conditions;
+#[allow(dead_code)]
+#[path = "../../../src/cpu.rs"]
+mod cpu;
+#[allow(dead_code)]
+#[path = "../../../src/bert/few_rows.rs"]
+mod few_rows;
+
+use few_rows::AlignedRows;
 use private_gemm_x86 as faer;
 use pulp::{Arch, Simd, WithSimd};
 
-/// Tokens, inputs, outputs: a short query and a full batch.
-const SHAPES: [(usize, usize, usize); 6] =
-    [(16, 384, 1152), (16, 1536, 384), (1024, 384, 1152), (1024, 384, 384), (1024, 384, 1536), (1024, 1536, 384)];
-const NAMES: [&str; 4] = ["packed", "gemm", "matrixmultiply", "private-gemm-x86"];
+/// Tokens, inputs, outputs: short texts, up to where the general product takes over, and a full batch.
+const SHAPES: [(usize, usize, usize); 14] = [
+    (4, 384, 1152),
+    (16, 384, 1152),
+    (16, 384, 384),
+    (16, 384, 1536),
+    (16, 1536, 384),
+    (32, 384, 1152),
+    (32, 1536, 384),
+    (64, 384, 1152),
+    (64, 1536, 384),
+    (96, 384, 1152),
+    (1024, 384, 1152),
+    (1024, 384, 384),
+    (1024, 384, 1536),
+    (1024, 1536, 384),
+];
+const NAMES: [&str; 5] =
+    ["few rows (ours)", "gemm 0.19", "private-gemm-x86 0.1 (faer's)", "matrixmultiply 0.3", "a packed kernel on pulp"];
+
+/// Weights that are gone through in turn.
+const WEIGHT_BYTES: usize = 48 << 20;
+
+/// A right matrix as the engines want it.
+struct Weights {
+    /// `[inputs × outputs]`
+    plain: Vec<f32>,
+    panels: Vec<f32>,
+    /// `[outputs × inputs]`
+    rows: AlignedRows,
+}
 
 /// The right matrix in panels of two registers' columns, packed once.
 struct Packed<'a> {
@@ -89,11 +128,23 @@ fn seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
+fn transposed(right: &[f32], n: usize) -> Vec<f32> {
+    (0..n).flat_map(|column| right.iter().skip(column).step_by(n)).copied().collect()
+}
+
 fn main() {
     let narrow = std::env::args().any(|argument| argument == "v3");
     let arch = Arch::new();
     let wide = matches!(arch, Arch::V4(_)) && !narrow;
-    println!("{}", if wide { "AVX-512" } else { "AVX2 (gemm and matrixmultiply choose for themselves)" });
+    let ours = if wide { arch } else { cpu::Level::Avx2.arch() };
+    let level = if wide { "AVX-512" } else { "AVX2 (gemm and matrixmultiply choose for themselves)" };
+    let arguments = if narrow { " -- v3" } else { "" };
+    println!("# Matrix products, GFLOP/s\n\n`cd embed/benches/gemm && cargo run --release{arguments}`  ");
+    println!("{}\n", conditions::conditions(level));
+    println!("f32, one thread, in the shapes of all-MiniLM-L6-v2 (tokens × inputs × outputs); best of the repeats by the thread's own processor time,");
+    println!("rounds interleaved; each product takes the next of equal matrices of weights, {} MiB together.\n", WEIGHT_BYTES >> 20);
+    println!("| shape | {} |", NAMES.join(" | "));
+    println!("|---{}|", "|---".repeat(NAMES.len()));
     let mut seed = 1_u64;
     let mut number = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -101,32 +152,31 @@ fn main() {
     };
     for (m, k, n) in SHAPES {
         let left: Vec<f32> = (0..m * k).map(|_| number()).collect();
-        let right: Vec<f32> = (0..k * n).map(|_| number()).collect();
-        let panels = pack(&right, n, if wide { 32 } else { 16 });
+        let plain: Vec<f32> = (0..k * n).map(|_| number()).collect();
+        let of = |plain: &[f32]| Weights {
+            plain: plain.to_vec(),
+            panels: pack(plain, n, if wide { 32 } else { 16 }),
+            rows: AlignedRows::new(&transposed(plain, n), k),
+        };
+        let copies = WEIGHT_BYTES / (4 * k * n);
+        let weights: Vec<Weights> = (0..copies).map(|_| of(&plain)).collect();
         let (mut outs, mut scratch) = (vec![vec![0.0_f32; m * n]; NAMES.len()], Vec::new());
         let mut best = [f64::MAX; NAMES.len()];
-        for _ in 0..if m < 100 { 200 } else { 60 } {
+        for round in 0..if m < 100 { 200 } else { 60 } {
             for (engine, out) in outs.iter_mut().enumerate() {
-                let (a, b, c) = (left.as_ptr(), right.as_ptr(), out.as_mut_ptr());
+                // Not the ones that the engine before has just brought into the cache.
+                let Weights { plain, panels, rows } = &weights[(round + engine * copies / NAMES.len()) % copies];
+                let (a, b, c) = (left.as_ptr(), plain.as_ptr(), out.as_mut_ptr());
                 let started = seconds();
                 // SAFETY: the strides are those of matrices of these shapes, which the vectors hold.
                 unsafe {
                     match engine {
-                        0 => {
-                            let packed = Packed { left: &left, panels: &panels, out, shape: (m, k, n), scratch: &mut scratch };
-                            match pulp::x86::V3::try_new() {
-                                Some(v3) if !wide => Simd::vectorize(v3, packed),
-                                _ => arch.dispatch(packed),
-                            }
-                        }
+                        0 => few_rows::multiply(ours, &left, rows, out, false),
                         1 => gemm::gemm(
                             m, n, k, c, 1, n as isize, false, a, 1, k as isize, b, 1, n as isize, 0.0, 1.0, false, false,
                             false, gemm::Parallelism::None,
                         ),
-                        2 => matrixmultiply::sgemm(
-                            m, k, n, 1.0, a, k as isize, 1, b, n as isize, 1, 0.0, c, n as isize, 1,
-                        ),
-                        _ => {
+                        2 => {
                             let set = if wide { faer::InstrSet::Avx512 } else { faer::InstrSet::Avx256 };
                             let (none, one) = (std::ptr::null(), 1.0_f32);
                             // Column-major: the product of the transposes.
@@ -135,6 +185,16 @@ fn main() {
                                 faer::DstKind::Full, faer::Accum::Replace, b.cast(), 1, n as isize, false, none, 0,
                                 a.cast(), 1, k as isize, false, (&raw const one).cast(), 1,
                             );
+                        }
+                        3 => matrixmultiply::sgemm(
+                            m, k, n, 1.0, a, k as isize, 1, b, n as isize, 1, 0.0, c, n as isize, 1,
+                        ),
+                        _ => {
+                            let packed = Packed { left: &left, panels, out, shape: (m, k, n), scratch: &mut scratch };
+                            match pulp::x86::V3::try_new() {
+                                Some(v3) if !wide => Simd::vectorize(v3, packed),
+                                _ => arch.dispatch(packed),
+                            }
                         }
                     }
                 }
@@ -146,7 +206,8 @@ fn main() {
             assert!(apart < 1e-3, "products differ by {apart}");
         }
         let rates = best.map(|best| 2.0 * (m * k * n) as f64 / best / 1e9);
-        let rates: Vec<String> = NAMES.iter().zip(rates).map(|(name, rate)| format!("{name} {rate:.0}")).collect();
-        println!("{m} × {k} × {n}: {} GFLOP/s", rates.join(", "));
+        let most = rates.iter().copied().fold(0.0, f64::max);
+        let rates = rates.map(|rate| if rate == most { format!("**{rate:.0}**") } else { format!("{rate:.0}") });
+        println!("| {m} × {k} × {n} | {} |", rates.join(" | "));
     }
 }
