@@ -480,8 +480,13 @@ class QdrantEdge(Engine):
         self.index.optimize()
         self.index.flush()
 
-    def size(self, scratch):
-        return disk_bytes(self.folder.name)
+    def save(self, path):
+        shutil.copytree(self.folder.name, path)
+
+    def restore(self, path, dim, metric, **params):
+        self.folder = tempfile.TemporaryDirectory(prefix="bench-ann-qdrant-")
+        shutil.copytree(path, self.folder.name, dirs_exist_ok=True)
+        self.index = self.library.EdgeShard.load(os.path.join(self.folder.name, "shard"))
 
     def condition(self, condition):
         edge = self.library
