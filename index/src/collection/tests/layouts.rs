@@ -83,11 +83,13 @@ fn recall(
             collection.search_explained(&query, Search { filter: filter.as_ref(), ..search }).unwrap();
         assert_eq!(found.len(), search.k.min(best.len()));
         wanted += found.len();
-        for (found, best) in found.iter().zip(&best) {
+        let Some(&farthest) = best.get(..search.k.min(best.len())).and_then(<[f32]>::last) else { continue };
+        for found in &found {
             let PointId::Integer(id) = found.point.id() else { panic!("{}", found.point.id()) };
             assert!(bound.is_none_or(|bound| id % A < bound), "{id} does not match");
             assert!((found.score - score(metric, &query, &held[&id])).abs() < 1e-4, "the score of {id}");
-            right += usize::from((found.score - best).abs() < 1e-5);
+            let behind = if metric.larger_is_nearer() { farthest - found.score } else { found.score - farthest };
+            right += usize::from(behind < 1e-5);
         }
         explained.extend(explain.into_iter().next());
     }

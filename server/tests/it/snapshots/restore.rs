@@ -1,7 +1,6 @@
 //! Restoring: what was is there again, under its name or another; a restore that fails, is cut short or killed leaves the old collection or
 //! the new one, whole.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
