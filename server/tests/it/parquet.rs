@@ -240,7 +240,11 @@ fn vectors_are_lists_of_numbers_of_any_kind_by_old_rules_and_new() {
         (list("optional int32", ""), json!([1, -2, 300]), None),
         (list("required int32", "(INTEGER(8,true))"), json!([1, -128, 127]), None),
         (list("required int32", "(INTEGER(8,false))"), json!([1, 255, 0]), None),
-        (list("required fixed_len_byte_array(2)", "(FLOAT16)"), json!(["003c", "0038", "00c0"]), Some(json!([1, 0.5, -2]))),
+        (
+            list("required fixed_len_byte_array(2)", "(FLOAT16)"),
+            json!(["003c", "0038", "00c0"]),
+            Some(json!([1, 0.5, -2])),
+        ),
         ("optional group v (LIST) { repeated float array; }".into(), json!([1.5, 2, 3]), None),
         (bag.into(), json!([{"list": 1.5}, {"list": 2}]), Some(json!([1.5, 2]))),
         ("repeated float v;".into(), json!([1.5, 2, 3]), None),

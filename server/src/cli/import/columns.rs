@@ -245,7 +245,7 @@ mod tests {
         for (fields, words) in [
             (
                 json!({"id": 1, "vec": [1]}),
-                "row 7: no column `vector` or `embedding` with a vector; there are [\"vec\"]",
+                "row 7: no column `vector` or `embedding` with a vector; there are [\"id\", \"vec\"]",
             ),
             (json!({"vector": 1}), "row 7: column `vector`: expected a list of numbers, found 1"),
             (json!({"vector": {"a": 1}}), "row 7: column `vector`: `a`: expected a list of numbers, found 1"),
