@@ -16,7 +16,7 @@ fn points() -> Value {
 }
 
 /// A collection made by `more` settings, filled and merged: what is said of it, and how a search of it went.
-fn made(more: Value, params: Value) -> (Value, Value) {
+fn made(more: &Value, params: &Value) -> (Value, Value) {
     let client = Client::new();
     let mut body = json!({"vectors": {"size": 8, "distance": "Euclid"}, "hnsw_config": {"full_scan_threshold": 0}});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -68,7 +68,7 @@ fn layouts_are_asked_for_described_and_explained() {
             let explained = client.ok("POST", "/v1/collections/c/explain", json!({"query": 5, "limit": 3}));
             (client.ok("GET", "/collections/c", Value::Null)["config"].take(), explained)
         } else {
-            made(more.clone(), json!({}))
+            made(&more, &json!({}))
         };
         let segment = &explained["segments"][0];
         assert_eq!((&segment["kind"], &config["quantization_config"]), (&json!(kind), &given), "{more}: {explained}");
@@ -83,19 +83,19 @@ fn layouts_are_asked_for_described_and_explained() {
 fn a_recall_is_asked_for_and_foretold() {
     for layout in ["quantized", "compact"] {
         let settings = json!({"vicino_config": {"layout": layout}});
-        let (_, explained) = made(settings.clone(), json!({"min_recall": 0.9}));
+        let (_, explained) = made(&settings, &json!({"min_recall": 0.9}));
         let expected = explained["expected_recall"].as_f64().unwrap();
         assert!(expected >= 0.89 && explained["segments"][0]["depth"]["slack"].is_f64(), "{layout}: {explained}");
-        let (_, exact) = made(settings, json!({"exact": true}));
+        let (_, exact) = made(&settings, &json!({"exact": true}));
         assert_eq!((&exact["expected_recall"], &exact["segments"][0]["plan"]), (&json!(1.0), &json!("scan")));
     }
     let usual = json!({"vicino_config": {"layout": "compact", "min_recall": 0.8}});
-    let (config, explained) = made(usual.clone(), json!({}));
+    let (config, explained) = made(&usual, &json!({}));
     assert_eq!(config["vicino_config"], json!({"layout": "compact", "min_recall": 0.8}));
     assert!(explained["segments"][0]["depth"]["slack"].is_f64(), "{explained}");
-    let (_, explained) = made(usual.clone(), json!({"hnsw_ef": 40}));
+    let (_, explained) = made(&usual, &json!({"hnsw_ef": 40}));
     assert_eq!(explained["segments"][0]["depth"], json!({"beam": 40}), "what a search says goes before");
     let codes = json!({"bits": 8, "quantization": {"ignore": false, "rescore": true, "oversampling": 20.5}});
-    let (_, explained) = made(usual, codes);
+    let (_, explained) = made(&usual, &codes);
     assert_eq!(explained["segments"][0]["depth"], json!({"beam": 205}), "{explained}");
 }
