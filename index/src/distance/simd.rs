@@ -43,6 +43,110 @@ pub(crate) trait Simd: Copy {
     fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]);
 }
 
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
+/// Implements [`Simd`] for a value that exists only where the CPU has its features, by the kernels of the same names in scope. What
+/// these rely on is checked here, once for all instruction sets.
+macro_rules! simd_by_kernels {
+    ($value:ty) => {
+        const _: () = {
+            use $crate::distance::fastscan::{Block, LANES, Table};
+            use $crate::distance::nibbles::{CHUNK, Gather};
+            use $crate::distance::simd::Simd;
+            use $crate::distance::tile::SIDE;
+
+            impl Simd for $value {
+                #[inline(always)]
+                fn estimates(
+                    self,
+                    block: Block<'_>,
+                    table: &Table,
+                    distance: f32,
+                    bound: f32,
+                    ahead: &[u8],
+                    out: &mut [f32; LANES],
+                ) -> u32 {
+                    assert_eq!(block.codes.len(), table.bytes().len(), "bytes of codes");
+                    // SAFETY: the CPU has the features, or there were no such value; the lengths are equal, and a table is whole blocks of 64.
+                    unsafe { estimates(block, table, distance, bound, ahead, out) }
+                }
+
+                #[inline(always)]
+                fn compress(
+                    self,
+                    mask: u32,
+                    from: (&[f32; LANES], &[u32; LANES]),
+                    to: (&mut [f32; LANES], &mut [u32; LANES]),
+                ) {
+                    // SAFETY: as above.
+                    unsafe { compress(mask, from, to) }
+                }
+
+                #[inline(always)]
+                fn below(self, values: &[f32; LANES], bound: f32) -> u32 {
+                    // SAFETY: as above.
+                    unsafe { below(values, bound) }
+                }
+
+                #[inline(always)]
+                fn unmarked(self, marks: &[u32], slots: &[u32; LANES], mask: u32) -> u32 {
+                    assert!(marks.len() <= i32::MAX as usize, "{} words", marks.len());
+                    // SAFETY: as above; the number of words is checked.
+                    unsafe { unmarked(marks, slots, mask) }
+                }
+
+                #[inline(always)]
+                fn least(self, values: &[f32]) -> usize {
+                    // SAFETY: as above.
+                    unsafe { least(values) }
+                }
+
+                #[inline(always)]
+                fn product(self, code: &[u8], query: &[i8]) -> i32 {
+                    let whole = code.len() == query.len() && code.len().is_multiple_of(64);
+                    assert!(whole, "{} and {} bytes", code.len(), query.len());
+                    // SAFETY: as above; the lengths are checked.
+                    unsafe { product(code, query) }
+                }
+
+                #[inline(always)]
+                fn products(self, rows: &[u8], strip: &[i8]) -> [[i32; SIDE]; SIDE] {
+                    let whole = rows.len() == strip.len() && rows.len().is_multiple_of(64 * SIDE);
+                    assert!(whole, "{} and {} bytes", rows.len(), strip.len());
+                    // SAFETY: as above; the lengths are checked.
+                    unsafe { products(rows, strip) }
+                }
+
+                #[inline(always)]
+                fn nibble_products(self, gather: Gather<'_>, out: &mut [i32]) {
+                    let whole = out.len() >= gather.slots.len() && gather.query.len().is_multiple_of(CHUNK);
+                    assert!(whole, "room and chunks");
+                    // SAFETY: as above; the lengths are checked.
+                    unsafe { nibble_products(gather, out) }
+                }
+
+                #[inline(always)]
+                fn fine_product(self, high: &[u8], low: &[u8], query: &[i16]) -> i32 {
+                    let bytes = query.len() / 2;
+                    let whole = query.len().is_multiple_of(CHUNK) && high.len() >= bytes && low.len() >= bytes;
+                    assert!(whole, "chunks");
+                    // SAFETY: as above; the lengths are checked.
+                    unsafe { fine_product(high, low, query) }
+                }
+
+                #[inline(always)]
+                fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]) {
+                    // SAFETY: as above.
+                    unsafe { entries(steps, out) }
+                }
+            }
+        };
+    };
+}
+
+pub(super) use simd_by_kernels;
+
 /// Something to be done with an instruction set.
 pub(crate) trait Task {
     type Output;

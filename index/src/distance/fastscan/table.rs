@@ -73,3 +73,16 @@ pub(super) fn entries(group: [i8; 4]) -> [u8; 16] {
         (chosen(0) + chosen(1) + chosen(2) + chosen(3) - lowest) as u8
     })
 }
+
+/// For coordinate `i` of a group, all ones where bit `3 − i` of the entry's number is set.
+#[cfg(target_arch = "x86_64")]
+pub(super) const CHOSEN: [[u8; 16]; 4] = {
+    let mut chosen = [[0; 16]; 4];
+    let mut at = 0;
+    while at < 64 {
+        let (i, nibble) = (at / 16, at % 16);
+        chosen[i][nibble] = if nibble >> (3 - i) & 1 == 1 { 0xff } else { 0 };
+        at += 1;
+    }
+    chosen
+};

@@ -13,6 +13,8 @@
 //! level at 2 bits                         12   12   12   12   38   38   38   38
 //! ```
 
+#[cfg(target_arch = "x86_64")]
+mod bytes;
 pub(super) mod scalar;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 
 use std::arch::x86_64::*;
 
+use super::bytes::{BYTE_STEPS, HIGH_BASES, LOW_BASES};
 use super::{BASES, CHUNK, Gather, STEPS};
 
 /// Bytes that hold a chunk's nibbles.
@@ -136,20 +137,6 @@ pub(in super::super) unsafe fn fine_product_avx512(high: &[u8], low: &[u8], quer
     }
     _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
 }
-
-/// The lower (`SHIFT` 0) or higher (8) bytes of a table.
-const fn bytes<const SHIFT: u32>(table: [i16; 16]) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let mut i = 0;
-    while i < 16 {
-        bytes[i] = (table[i] >> SHIFT) as u8;
-        i += 1;
-    }
-    bytes
-}
-const LOW_BASES: [u8; 16] = bytes::<0>(BASES);
-const HIGH_BASES: [u8; 16] = bytes::<8>(BASES);
-const BYTE_STEPS: [u8; 16] = bytes::<0>(STEPS);
 
 /// # Safety
 /// The CPU has the features; `high` and `low` are half as long as `query`, whose length is a multiple of [`CHUNK`].
