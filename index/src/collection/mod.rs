@@ -105,7 +105,7 @@ impl Schema {
         }
     }
 
-    /// The default `full_scan_bytes`.
+    /// The default `full_scan_bytes`: 10,000 KiB, as Qdrant has it.
     pub const DEFAULT_FULL_SCAN_BYTES: usize = 10_000 << 10;
 
     /// An index of `vectors`, in the layout that is chosen for them.

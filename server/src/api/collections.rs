@@ -98,7 +98,7 @@ pub(crate) fn schema(request: CreateCollection) -> Result<Schema, ApiError> {
     let (layout, recall) = settings(request.vicino_config.unwrap_or_default(), own.quantization.or(for_all))?;
     Ok(Schema {
         hnsw: HnswParams::new(m, ef_construct),
-        full_scan_bytes: threshold.unwrap_or(HnswConfig::DEFAULT_FULL_SCAN_THRESHOLD).saturating_mul(1024),
+        full_scan_bytes: threshold.map_or(Schema::DEFAULT_FULL_SCAN_BYTES, |kib| kib.saturating_mul(1024)),
         layout,
         recall,
         note,

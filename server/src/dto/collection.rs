@@ -172,7 +172,8 @@ pub struct HnswConfig {
     /// Beam width while building.
     #[serde(default)]
     pub ef_construct: Option<usize>,
-    /// KiB of vectors up to which a search compares all of them.
+    /// KiB of vectors up to which a search compares all of them; by default those of
+    /// [`Schema`](vicino_index::collection::Schema::DEFAULT_FULL_SCAN_BYTES).
     #[serde(default)]
     pub full_scan_threshold: Option<usize>,
     /// Not served yet: all cores are used.
@@ -197,8 +198,6 @@ impl HnswConfig {
     pub const DEFAULT_M: usize = HnswParams::DEFAULT_M;
     /// The default [`ef_construct`](HnswConfig::ef_construct), as Qdrant has it.
     pub const DEFAULT_EF_CONSTRUCT: usize = 100;
-    /// The default [`full_scan_threshold`](HnswConfig::full_scan_threshold), as Qdrant has it.
-    pub const DEFAULT_FULL_SCAN_THRESHOLD: usize = 10_000;
 }
 
 /// `GET /collections/{name}/exists`.
@@ -284,7 +283,8 @@ pub struct HnswInfo {
     pub m: usize,
     /// Beam width while building.
     pub ef_construct: usize,
-    /// KiB of vectors up to which a search compares all of them.
+    /// KiB of vectors up to which a search compares all of them; by default those of
+    /// [`Schema`](vicino_index::collection::Schema::DEFAULT_FULL_SCAN_BYTES).
     pub full_scan_threshold: usize,
     /// 0: as many as there are cores.
     pub max_indexing_threads: usize,
