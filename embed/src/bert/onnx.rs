@@ -1,12 +1,14 @@
 //! Token states by ONNX Runtime: the same model computed by another engine, for accelerators and for comparison.
 //!
 //! The library is not linked. It is loaded when a model is opened, from a path, from `ORT_DYLIB_PATH`, or by the system's name
-//! for it; nothing is downloaded. The graph takes what it asks for of `input_ids`, `attention_mask` and `token_type_ids`, and its first
-//! output is the states, `[texts × longest × hidden]`: texts are padded here, as its shapes are rectangles. Give the result to
+//! for it; nothing is downloaded. A process has one: who opens a second model gets the library of the first. The graph takes
+//! what it asks for of `input_ids`, `attention_mask` and `token_type_ids`, and its first output is the states,
+//! `[texts × longest × hidden]`: texts are padded here, as its shapes are rectangles. Give the result to
 //! [`SentenceEncoder::with_body`](crate::SentenceEncoder::with_body).
 
 use super::{Scratch, TokenBatch, TokenModel};
 use crate::encoder::EncodeError;
+use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 use std::borrow::Cow;
@@ -15,6 +17,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// What a graph may ask for.
 const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
+
+/// The library once it is loaded, and where from. Kept, as it allows no second environment in a process, not even after the first.
+static LOADED: Mutex<Option<(Option<PathBuf>, Environment)>> = Mutex::new(None);
 
 /// A BERT body as an ONNX file.
 pub struct OnnxModel {
@@ -56,15 +61,9 @@ pub enum OnnxError {
 
 impl OnnxModel {
     /// Opens the graph in `file`, whose states have `hidden` numbers, on `threads` threads (0: as many as the library likes), with
-    /// the library at `library`, or where the system finds it.
+    /// the library at `library`, or where the system finds it. Errors if this process has already loaded another library.
     pub fn open(library: Option<&Path>, file: &Path, hidden: usize, threads: usize) -> Result<Self, OnnxError> {
-        let looked = library.map_or("the system's place or ORT_DYLIB_PATH".into(), |path| path.display().to_string());
-        let missing = |message: String| OnnxError::Library { looked: looked.clone(), message };
-        let builder = match library {
-            Some(path) => ort::init_from(path).map_err(|error| missing(error.to_string()))?,
-            None => ort::init(),
-        };
-        let environment = builder.build().map_err(|error| missing(error.to_string()))?;
+        let environment = environment(library)?;
         let refused = |message: String| OnnxError::Graph { path: file.into(), message };
         let mut builder = Session::builder(&environment).map_err(|error| refused(error.to_string()))?;
         if threads > 0 {
@@ -109,6 +108,30 @@ impl OnnxModel {
             out.extend_from_slice(&states[..text.len() * self.hidden]);
         }
         Ok(())
+    }
+}
+
+/// The environment of the library at `library`, or of the one that is loaded, or where the system finds it.
+fn environment(library: Option<&Path>) -> Result<Environment, OnnxError> {
+    let place = |path: Option<&Path>| {
+        path.map_or("the system's place or ORT_DYLIB_PATH".to_owned(), |path| path.display().to_string())
+    };
+    let missing = |message: String| OnnxError::Library { looked: place(library), message };
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*loaded {
+        Some((from, _)) if library.is_some() && library != from.as_deref() => {
+            Err(missing(format!("this process has loaded the one at {}", place(from.as_deref()))))
+        }
+        Some((_, environment)) => Ok(environment.clone()),
+        None => {
+            let builder = match library {
+                Some(path) => ort::init_from(path).map_err(|error| missing(error.to_string()))?,
+                None => ort::init(),
+            };
+            let environment = builder.build().map_err(|error| missing(error.to_string()))?;
+            *loaded = Some((library.map(Path::to_owned), environment.clone()));
+            Ok(environment)
+        }
     }
 }
 

@@ -75,4 +75,7 @@ fn onnx_runtime_computes_the_same_states() {
     }
     let nowhere = OnnxModel::open(Some(library.as_ref()), folder.join("config.json").as_ref(), 384, 1).err().unwrap();
     assert!(nowhere.to_string().contains("config.json: expected a graph for ONNX Runtime"), "{nowhere}");
+    let other = OnnxModel::open(Some("/another/library".as_ref()), graph.as_ref(), 384, 1).err().unwrap();
+    assert!(other.to_string().contains("/another/library: this process has loaded the one at"), "{other}");
+    assert!(OnnxModel::open(None, graph.as_ref(), 384, 1).is_ok(), "the library that is loaded");
 }
