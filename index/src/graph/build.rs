@@ -179,7 +179,7 @@ impl Graph {
         }
     }
 
-    pub(super) fn write(&mut self, node: u32, level: usize, chosen: &Chosen) {
+    fn write(&mut self, node: u32, level: usize, chosen: &Chosen) {
         let slots: Vec<u32> = chosen.links.iter().map(|link| link.slot()).collect();
         self.links.set(node, level, &slots, chosen.kept);
     }

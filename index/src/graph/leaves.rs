@@ -17,8 +17,9 @@ use super::Graph;
 use super::build::{TASK_ROWS, first_copies};
 use super::compare::{Comparer, Nearest};
 use super::level::mix;
+use super::lists::Lists;
 use super::partition::leaves;
-use super::select::{Chosen, Selection};
+use super::select::Selection;
 
 /// How a graph is made of leaves.
 #[derive(Debug, Clone, Copy)]
@@ -59,14 +60,12 @@ impl Graph {
             order = leaves.concat();
             progress(rows as usize * (partition + 1) / how.partitions);
         }
-        let chosen: Vec<Chosen> = order
-            .par_iter()
-            .with_min_len(TASK_ROWS)
-            .map_init(Selection::default, |selection, &slot| {
-                let nearest = nearest[slot as usize].lock();
-                selection.choose(space, nearest.list().iter().copied(), params.m0, params.m0)
-            })
-            .collect();
+        let mut chosen = Lists::new(order.len(), params.m0);
+        let tasks = order.par_iter().zip(chosen.par_iter_mut()).with_min_len(TASK_ROWS);
+        tasks.for_each_init(Selection::default, |selection, (&slot, (out, size))| {
+            let nearest = nearest[slot as usize].lock();
+            *size = selection.choose_into(space, nearest.list().iter().copied(), params.m0, out);
+        });
         self.settle(space, params, &order, &chosen);
     }
 }

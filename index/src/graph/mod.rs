@@ -1,6 +1,6 @@
 //! The graph over stored rows: levels, links, the walk that searches it and the build that grows it.
 //!
-//! level links copies · select search masked · build repair · compare partition leaves · tour refine · check. Nothing here knows files or
+//! level links copies · select search masked · build repair · compare partition lists leaves · tour refine · check. Nothing here knows files or
 //! callers' ids.
 
 pub(crate) mod build;
@@ -10,6 +10,7 @@ pub(crate) mod copies;
 pub(crate) mod leaves;
 pub(crate) mod level;
 pub(crate) mod links;
+mod lists;
 pub(crate) mod masked;
 mod partition;
 pub(crate) mod refine;

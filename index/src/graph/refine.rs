@@ -16,7 +16,8 @@ use crate::vectors::dense::DenseView;
 
 use super::Graph;
 use super::build::{TASK_ROWS, Workers};
-use super::select::{Chosen, Selection};
+use super::lists::{Lists, Reversed};
+use super::select::Selection;
 use super::tour::tour;
 
 /// Names candidates for each of a few nodes, with the buffers of a task; the lists come empty.
@@ -46,28 +47,25 @@ impl Graph {
         let linked = |node: u32| !links.list(node, 0).is_empty();
         let done = AtomicUsize::new(0);
         let order = tour(links);
-        let chosen: Vec<Chosen> = order
-            .par_chunks(TASK_ROWS)
-            .map_init(Task::<B>::default, |task, nodes| {
-                let count = done.fetch_add(nodes.len(), Ordering::Relaxed);
-                if count.is_multiple_of(64 * TASK_ROWS) {
-                    progress(count);
+        let mut chosen = Lists::new(order.len(), params.m0);
+        let tasks = order.par_chunks(TASK_ROWS).zip(chosen.par_chunks_mut(TASK_ROWS));
+        tasks.for_each_init(Task::<B>::default, |task, (nodes, lists)| {
+            let count = done.fetch_add(nodes.len(), Ordering::Relaxed);
+            if count.is_multiple_of(64 * TASK_ROWS) {
+                progress(count);
+            }
+            task.lists.iter_mut().for_each(Vec::clear);
+            candidates(nodes, &mut task.buffers, &mut task.lists[..nodes.len()]);
+            for (index, (&node, (out, size))) in nodes.iter().zip(lists).enumerate() {
+                if !linked(node) {
+                    continue;
                 }
-                task.lists.iter_mut().for_each(Vec::clear);
-                candidates(nodes, &mut task.buffers, &mut task.lists[..nodes.len()]);
-                let choose = |(index, &node): (usize, &u32)| {
-                    if !linked(node) {
-                        return Chosen::default();
-                    }
-                    std::mem::swap(&mut task.slots, &mut task.lists[index]);
-                    task.slots.extend(links.list(node, 0));
-                    task.sort(space, node);
-                    task.selection.choose(space, task.sorted.iter().copied(), params.m0, 0)
-                };
-                nodes.iter().enumerate().map(choose).collect::<Vec<_>>()
-            })
-            .flatten_iter()
-            .collect();
+                std::mem::swap(&mut task.slots, &mut task.lists[index]);
+                task.slots.extend(links.list(node, 0));
+                task.sort(space, node);
+                *size = task.selection.choose_into(space, task.sorted.iter().copied(), 0, out);
+            }
+        });
         self.settle(space, params, &order, &chosen);
     }
 
@@ -77,34 +75,23 @@ impl Graph {
         space: DenseView<'_, T>,
         params: &HnswParams,
         order: &[u32],
-        chosen: &[Chosen],
+        chosen: &Lists,
     ) {
         let links = self.links.view();
-        let mut reverse: Vec<(u32, Candidate)> = order
-            .iter()
-            .zip(chosen)
-            .flat_map(|(&node, chosen)| {
-                chosen.links.iter().map(move |link| (link.slot(), Candidate::new(link.distance(), node)))
-            })
-            .collect();
-        reverse.par_sort_unstable();
-        let remade: Vec<Chosen> = order
-            .par_iter()
-            .zip(chosen)
-            .with_min_len(TASK_ROWS)
-            .map_init(Task::<()>::default, |task, (&node, own)| {
-                task.slots.clear();
-                task.slots.extend(own.links.iter().map(|link| link.slot()));
-                let back = reverse.partition_point(|link| link.0 < node);
-                task.slots.extend(reverse[back..].iter().take_while(|link| link.0 == node).map(|link| link.1.slot()));
-                task.slots.extend(links.list(node, 0));
-                task.sort(space, node);
-                task.selection.choose(space, task.sorted.iter().copied(), params.m0, params.m0)
-            })
-            .collect();
-        for (&node, chosen) in order.iter().zip(&remade) {
-            if !chosen.links.is_empty() {
-                self.write(node, 0, chosen);
+        let reversed = Reversed::new(links.nodes(), order, chosen);
+        let mut remade = Lists::new(order.len(), params.m0);
+        let tasks = order.par_iter().zip(chosen.par_iter()).zip(remade.par_iter_mut()).with_min_len(TASK_ROWS);
+        tasks.for_each_init(Task::<()>::default, |task, ((&node, own), (out, size))| {
+            task.slots.clear();
+            task.slots.extend(own);
+            task.slots.extend(reversed.of(node));
+            task.slots.extend(links.list(node, 0));
+            task.sort(space, node);
+            *size = task.selection.choose_into(space, task.sorted.iter().copied(), params.m0, out);
+        });
+        for (&node, (slots, size)) in order.iter().zip(remade.iter()) {
+            if size.links > 0 {
+                self.links.set(node, 0, slots, size.kept);
             }
         }
         self.repair(space, params, &Workers::default());

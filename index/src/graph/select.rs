@@ -13,6 +13,8 @@ use crate::pool::Candidate;
 use crate::spec::Component;
 use crate::vectors::dense::DenseView;
 
+use super::lists::Size;
+
 /// A list under selection, and its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
@@ -50,6 +52,33 @@ impl Selection {
         capacity: usize,
         fill: usize,
     ) -> Chosen {
+        self.select(space, candidates, capacity);
+        self.finish(fill.min(capacity))
+    }
+
+    /// As [`choose`](Selection::choose), of as many as `out` has room for, whose slots are written there.
+    pub(super) fn choose_into<T: Component>(
+        &mut self,
+        space: DenseView<'_, T>,
+        candidates: impl Iterator<Item = Candidate>,
+        fill: usize,
+        out: &mut [u32],
+    ) -> Size {
+        self.select(space, candidates, out.len());
+        let kept = self.kept.len();
+        let hidden = self.hidden.iter().take(fill.min(out.len()).saturating_sub(kept));
+        let chosen = self.kept.iter().chain(hidden);
+        let links = chosen.zip(out).map(|(link, out)| *out = link.slot()).count();
+        Size { links, kept }
+    }
+
+    /// Divides `candidates` into those kept, at most `capacity`, and those hidden before that many were.
+    fn select<T: Component>(
+        &mut self,
+        space: DenseView<'_, T>,
+        candidates: impl Iterator<Item = Candidate>,
+        capacity: usize,
+    ) {
         self.clear();
         for candidate in candidates {
             if self.kept.len() == capacity {
@@ -62,7 +91,6 @@ impl Selection {
                 self.slots.push(candidate.slot());
             }
         }
-        self.finish(fill.min(capacity))
     }
 
     /// Adds `new` candidates, with their distances to the base, to a list chosen before: `list[..kept]` are known not to hide one
