@@ -4,12 +4,12 @@ use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::fastscan::{Block, LANES, Table, Units, code_bytes, pack};
-use crate::distance::simd::{Simd, Task, dispatch};
+use crate::distance::simd::{Simd, Task, dispatch, isa};
 use crate::ids::Slot;
 use crate::metric::{ElementType, Metric};
 use crate::pool::{Candidate, Pool};
 use crate::qgraph::build::{mean_of, radius_of, scale_of};
-use crate::qgraph::{Unsupported, isa, load};
+use crate::qgraph::{Unsupported, load};
 use crate::quant::byte::{self, BLOCK, ByteQuery, Scale};
 use crate::quant::codes::{CodeQuery, Codes};
 use crate::quant::frame::Frame;
@@ -126,8 +126,9 @@ impl Coded {
             *factors = [f16::INFINITY; 2 * LANES];
             for lane in 0..LANES.min(vectors.len() - block * LANES) {
                 vectors.decode(Slot((block * LANES + lane) as u32), &mut buffers.0);
-                frame.enter(&buffers.0, &mut buffers.1);
-                let encode = OneBit { bits: (&mut bits, lane), centre: &centre, row: &buffers.1, metric, units };
+                let (row, rotated) = (&buffers.0, &mut buffers.1);
+                let encode =
+                    OneBit { bits: (&mut bits, lane), frame: &frame, centre: &centre, row, rotated, metric, units };
                 let code = dispatch(isa(), encode);
                 (factors[lane], factors[LANES + lane]) = (code.add, code.rescale);
             }
@@ -190,7 +191,9 @@ impl Coded {
 struct OneBit<'a> {
     bits: (&'a mut [[u16; LANES]], usize),
     centre: &'a [f32],
+    frame: &'a Frame,
     row: &'a [f32],
+    rotated: &'a mut Vec<f32>,
     metric: Metric,
     units: Units,
 }
@@ -200,7 +203,8 @@ impl Task for OneBit<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> neighbor::Factors {
-        neighbor::encode(simd, self.bits, self.centre, self.row, 1.0, self.metric, self.units)
+        self.frame.enter(simd, self.row, self.rotated);
+        neighbor::encode(simd, self.bits, self.centre, self.rotated, 1.0, self.metric, self.units)
     }
 }
 
@@ -238,7 +242,7 @@ impl Task for Scan<'_> {
             }
             Store::Nested(codes, bits) => {
                 let mut code = CodeQuery::default();
-                codes.set(&mut code, query);
+                codes.set(simd, &mut code, query);
                 let mut slots = [0; LANES];
                 for first in (0..rows).step_by(LANES) {
                     let count = LANES.min((rows - first) as usize);
@@ -251,7 +255,7 @@ impl Task for Scan<'_> {
             }
             Store::Bit { frame, units, blocks, factors } => {
                 let (mut rotated, mut table) = (Vec::new(), Table::default());
-                frame.enter(query, &mut rotated);
+                frame.enter(simd, query, &mut rotated);
                 table.set(simd, &rotated);
                 let blocks = blocks.as_slice().chunks_exact(code_bytes(frame.out_dim()));
                 for (block, (codes, factors)) in blocks.zip(factors.as_slice()).enumerate() {

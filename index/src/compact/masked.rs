@@ -90,7 +90,7 @@ impl CompactGraph {
         let walk = &mut walks[0];
         load(&self.spec, query, &mut walk.query)?;
         walk.counts = Counts::default();
-        self.codes.set(&mut walk.code, &walk.query);
+        self.codes.prepare(&mut walk.code, &walk.query);
         self.scan(walk, run, ranking);
         ranking.rescore(self.full.as_ref(), &walk.query, run.limits.results);
         hits.extend_from_slice(&ranking.hits);

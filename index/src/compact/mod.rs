@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 
 use crate::bytes::Array;
 use crate::distance::fastscan::Units;
-use crate::distance::simd::{Simd, dispatch};
+use crate::distance::simd::{Simd, dispatch, isa};
 use crate::graph::links::chain;
 use crate::ids::Slot;
 use crate::mask::Mask;
@@ -31,7 +31,7 @@ use crate::qgraph::calibrate::Calibration;
 use crate::qgraph::entry::Entries;
 use crate::qgraph::exact::Kept;
 use crate::qgraph::rank::{Compare, Ranking};
-use crate::qgraph::{DEGREE, Loader, QuantizedStats, isa};
+use crate::qgraph::{DEGREE, Loader, QuantizedStats};
 use crate::quant::byte::Scale;
 use crate::quant::codes::{CodeQuery, Codes, row_bytes};
 use crate::quant::nested::Bits;

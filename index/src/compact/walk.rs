@@ -114,7 +114,7 @@ impl Walk {
     /// Begins the search for `self.query`, as if the node `except` were not there.
     #[inline(always)]
     fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, except: Option<u32>) {
-        field.codes.set(&mut self.code, &self.query);
+        field.codes.set(simd, &mut self.code, &self.query);
         self.table.set(simd, &self.code.rotated);
         self.nearest.clear();
         self.met.clear();

@@ -13,6 +13,7 @@ mod bytes;
 mod element;
 pub(crate) mod fastscan;
 mod floats;
+pub(crate) mod hadamard;
 mod isa;
 mod kernels;
 mod lanes;

@@ -41,6 +41,8 @@ pub(crate) trait Simd: Copy {
     fn fine_product(self, high: &[u8], low: &[u8], query: &[i16]) -> i32;
     /// Look-up entries of four groups: see [`Table`].
     fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]);
+    /// `x` · `signs`, coordinate by coordinate, as its Hadamard transform. Both are of one length, a power of two of at least 32.
+    fn hadamard(self, x: &mut [f32], signs: &[f32]);
 }
 
 /// Bytes of a cache line.
@@ -52,6 +54,7 @@ macro_rules! simd_by_kernels {
     ($value:ty) => {
         const _: () = {
             use $crate::distance::fastscan::{Block, LANES, Table};
+            use $crate::distance::hadamard;
             use $crate::distance::nibbles::{CHUNK, Gather};
             use $crate::distance::simd::Simd;
             use $crate::distance::tile::SIDE;
@@ -140,6 +143,14 @@ macro_rules! simd_by_kernels {
                     // SAFETY: as above.
                     unsafe { entries(steps, out) }
                 }
+
+                #[inline(always)]
+                fn hadamard(self, x: &mut [f32], signs: &[f32]) {
+                    let fits = x.len() == signs.len() && x.len().is_power_of_two() && x.len() >= hadamard::LEAST;
+                    assert!(fits, "{} coordinates and {} signs", x.len(), signs.len());
+                    // SAFETY: as above; the length is checked.
+                    unsafe { hadamard(x, signs) }
+                }
             }
         };
     };
@@ -152,6 +163,11 @@ pub(crate) trait Task {
     type Output;
     /// `#[inline(always)]`, so that it is compiled for the instruction set.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// The instruction set of this CPU; panics with the text of the error, as [`Kernels::new`](super::Kernels::new) does.
+pub(crate) fn isa() -> Isa {
+    Isa::detect().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Runs `task` with `isa`. Panics if this CPU lacks it.

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::fastscan::{LANES, Units, pack};
-use crate::distance::simd::{Simd, Task, dispatch};
+use crate::distance::simd::{Simd, Task, dispatch, isa};
 use crate::graph::Graph;
 use crate::graph::level::mix;
 use crate::graph::links::{Links, LinksView};
@@ -38,7 +38,7 @@ use super::layout::{Layout, RowMut};
 use super::params::{QuantizedParams, Unsupported};
 use super::rotated::Rotated;
 use super::walk::{Batch, Field, Limits, Walk};
-use super::{DEGREE, QuantizedGraph, WIDTH, isa};
+use super::{DEGREE, QuantizedGraph, WIDTH};
 
 impl QuantizedGraph {
     /// An index of `rows`, built in parallel; the same rows, parameters and seed give the same bytes on any number of threads.

@@ -6,6 +6,7 @@
 use bincode::{Decode, Encode};
 use rayon::prelude::*;
 
+use crate::distance::simd::isa;
 use crate::graph::compare::exact;
 use crate::graph::level::mix;
 use crate::graph::links::NONE;
@@ -18,7 +19,7 @@ use crate::vectors::dense::Dense;
 use super::gate::Open;
 use super::rank::Ranking;
 use super::walk::Walk;
-use super::{QuantizedGraph, QuantizedSearch, Run, WIDTH, isa};
+use super::{QuantizedGraph, QuantizedSearch, Run, WIDTH};
 
 /// Rows that are searched for: their mean recall is known to about a hundredth.
 const SAMPLE: usize = 256;

@@ -26,9 +26,8 @@ mod walk;
 use std::sync::OnceLock;
 
 use crate::bytes::Array;
-use crate::distance::Isa;
 use crate::distance::fastscan::Units;
-use crate::distance::simd::dispatch;
+use crate::distance::simd::{dispatch, isa};
 use crate::graph::copies::Copies;
 use crate::graph::links::chain;
 use crate::ids::Slot;
@@ -420,11 +419,6 @@ impl QuantizedGraph {
         let full = self.full.as_ref().map_or(0, Vectors::bytes);
         self.rows.bytes() + self.entries.blocks.bytes() + self.entries.slots.bytes() + self.twins.bytes() + full
     }
-}
-
-/// The instruction set of this CPU; panics with the text of the error, as [`Kernels::new`](crate::distance::Kernels::new) does.
-pub(crate) fn isa() -> Isa {
-    Isa::detect().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Loads the queries of a batch. In the place of one that is at fault zeros are searched for, and the first such is kept.

@@ -3,7 +3,7 @@
 
 use half::slice::HalfFloatSliceExt;
 
-use crate::distance::simd::{Simd, Task, dispatch};
+use crate::distance::simd::{Simd, Task, dispatch, isa};
 use crate::graph::links::chain;
 use crate::ids::Slot;
 use crate::mask::Mask;
@@ -12,7 +12,7 @@ use crate::query::Hit;
 use crate::vectors::dense::{Line, Vectors};
 
 use super::walk::{self, Walk};
-use super::{QuantizedGraph, Run, isa};
+use super::{QuantizedGraph, Run};
 
 /// The buffers of turning what was found into hits.
 #[derive(Debug, Default)]

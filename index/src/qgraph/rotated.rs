@@ -7,12 +7,11 @@ use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::prefetch::prefetch;
-use crate::distance::simd::{Simd, Task, dispatch, whole};
+use crate::distance::simd::{Simd, Task, dispatch, isa, whole};
 use crate::ids::Slot;
 use crate::quant::rotation::Rotation;
 use crate::vectors::dense::Vectors;
 
-use super::isa;
 use super::layout::LINE;
 
 /// `[rows × dim]`, relative to the mean, in multiples of `step`.
@@ -74,8 +73,9 @@ impl Task for Rotate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        self.rotation.rotate(self.vector.iter().zip(self.mean).map(|(x, mean)| x - mean), self.rotated);
+    fn run<S: Simd>(self, simd: S) {
+        let centred = self.vector.iter().zip(self.mean).map(|(x, mean)| x - mean);
+        self.rotation.rotate(simd, centred, self.rotated);
         let scale = 1.0 / self.step;
         for (word, x) in self.out.iter_mut().zip(&*self.rotated) {
             // Rounding may take the longest row's coordinates a hair beyond the radius.

@@ -139,7 +139,7 @@ impl Walk {
     #[inline(always)]
     fn set_query<S: Simd>(&mut self, simd: S, field: Field<'_>) {
         let centred = self.query.iter().zip(field.mean).map(|(x, mean)| x - mean);
-        field.rotation.rotate(centred, &mut self.rotated);
+        field.rotation.rotate(simd, centred, &mut self.rotated);
         self.table.set(simd, &self.rotated);
         self.bytes.set(&self.query, field.scale, field.metric);
     }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::prefetch::prefetch;
-use crate::distance::simd::Simd;
+use crate::distance::simd::{Simd, Task, dispatch, isa};
 use crate::metric::Metric;
 
 use super::byte::{self, BLOCK, ByteQuery, Scale};
@@ -37,6 +37,44 @@ pub(crate) struct Codes {
     pub(crate) terms: Array<Terms>,
     /// `[rows × fine_stride]`, and a [`BLOCK`] of zeros behind whole numbers, so that the last may be read in whole blocks.
     pub(crate) fine: Array<u8>,
+}
+
+/// Writes the two planes of one row.
+struct Encode<'a> {
+    codes: &'a Codes,
+    /// Length of the centre, squared.
+    square: f64,
+    row: &'a [f32],
+    rotated: &'a mut Vec<f32>,
+    high: &'a mut [u8],
+    low: &'a mut [u8],
+}
+
+impl Task for Encode<'_> {
+    type Output = (Terms, FineTerms);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        let Encode { codes, square, row, rotated, high, low } = self;
+        let offset = f64::from(codes.frame.enter(simd, row, rotated)) - square;
+        nested::encode(rotated, codes.metric, offset, codes.unit, high, low)
+    }
+}
+
+/// Makes a query that of a vector.
+struct Prepare<'a> {
+    codes: &'a Codes,
+    query: &'a mut CodeQuery,
+    vector: &'a [f32],
+}
+
+impl Task for Prepare<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.codes.set(simd, self.query, self.vector);
+    }
 }
 
 /// A query made ready for codes.
@@ -80,9 +118,9 @@ impl Codes {
         tasks.for_each_init(Default::default, |buffers: &mut (Vec<f32>, Vec<f32>, Vec<u8>), (slot, task)| {
             let (((high, fine), terms), (row, rotated, low)) = (task, buffers);
             vector(slot as u32, row);
-            let offset = f64::from(codes.frame.enter(row, rotated)) - square;
             low.resize(plane, 0);
-            let (near, last) = nested::encode(rotated, metric, offset, unit, high, low);
+            let encode = Encode { codes: &codes, square, row, rotated, high, low };
+            let (near, last) = dispatch(isa(), encode);
             *terms = near;
             let (body, tail) = fine.split_at_mut(stride - size_of::<FineTerms>());
             tail.copy_from_slice(bytemuck::bytes_of(&last));
@@ -129,12 +167,17 @@ impl Codes {
 
     /// Makes `query` that of `vector`.
     #[inline(always)]
-    pub(crate) fn set(&self, query: &mut CodeQuery, vector: &[f32]) {
-        let product = self.frame.enter(vector, &mut query.rotated);
+    pub(crate) fn set<S: Simd>(&self, simd: S, query: &mut CodeQuery, vector: &[f32]) {
+        let product = self.frame.enter(simd, vector, &mut query.rotated);
         query.nested.set(&query.rotated, self.metric, product);
         if self.scale == Scale::Whole {
             query.bytes.set(vector, self.scale, self.metric);
         }
+    }
+
+    /// As [`set`](Codes::set), where there is no task yet.
+    pub(crate) fn prepare(&self, query: &mut CodeQuery, vector: &[f32]) {
+        dispatch(isa(), Prepare { codes: self, query, vector });
     }
 
     /// Estimates of the distances to the rows `slots`, read at `bits`, into the front of `out`.

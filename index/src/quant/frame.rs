@@ -1,6 +1,7 @@
 //! The centre and the axes that codes are relative to.
 
 use crate::bytes::Array;
+use crate::distance::simd::Simd;
 
 use super::rotation::Rotation;
 
@@ -24,11 +25,11 @@ impl Frame {
 
     /// `out` = `vector` as the frame has it; returns the product of the two `vector` and centre, before that.
     #[inline(always)]
-    pub(crate) fn enter(&self, vector: &[f32], out: &mut Vec<f32>) -> f32 {
+    pub(crate) fn enter<S: Simd>(&self, simd: S, vector: &[f32], out: &mut Vec<f32>) -> f32 {
         let centre = self.centre.as_slice();
         let centred = vector.iter().zip(centre).map(|(x, centre)| x - centre);
         match &self.rotation {
-            Some(rotation) => rotation.rotate(centred, out),
+            Some(rotation) => rotation.rotate(simd, centred, out),
             None => {
                 out.clear();
                 out.extend(centred);

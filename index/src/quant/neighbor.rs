@@ -156,9 +156,9 @@ mod tests {
             let rotation = Rotation::new(dim, seed);
             let (mut c, mut o, mut q) = (Vec::new(), Vec::new(), Vec::new());
             let (r, s) = (gaussian(dim, &mut state), gaussian(dim, &mut state));
-            rotation.rotate(gaussian(dim, &mut state).into_iter(), &mut c);
+            rotation.rotate(Scalar, gaussian(dim, &mut state).into_iter(), &mut c);
             let offset = |r: &[f32], out: &mut Vec<f32>| {
-                rotation.rotate(r.iter().copied(), out);
+                rotation.rotate(Scalar, r.iter().copied(), out);
                 out.iter_mut().zip(&c).for_each(|(x, c)| *x += c);
             };
             offset(&r, &mut o);

@@ -271,6 +271,7 @@ pub(crate) const FINER: f32 = 1.0 / 12.0;
 mod tests {
     use super::*;
     use crate::distance::Isa;
+    use crate::distance::fastscan::scalar::Scalar;
     use crate::distance::simd::{Task, dispatch};
     use crate::quant::rotation::Rotation;
 
@@ -341,8 +342,8 @@ mod tests {
             for _ in 0..rows {
                 // Far from normal before the rotation.
                 let row = uniform.normal(dim).into_iter().map(|x| x * x * x);
-                rotation.rotate(row, &mut rotated);
-                rotation.rotate(uniform.normal(dim).into_iter(), &mut rotated_query);
+                rotation.rotate(Scalar, row, &mut rotated);
+                rotation.rotate(Scalar, uniform.normal(dim).into_iter(), &mut rotated_query);
                 let (norm, other) = (length(&rotated), length(&rotated_query));
                 rotated.iter_mut().for_each(|x| *x /= norm);
                 rotated_query.iter_mut().for_each(|x| *x /= other);

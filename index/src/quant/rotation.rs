@@ -7,6 +7,9 @@
 
 use std::ops::Range;
 
+use crate::distance::hadamard::{LEAST as LEAST_WINDOW, butterfly, transform};
+use crate::distance::simd::Simd;
+
 /// A rotation of vectors of a given dimension, drawn from a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Rotation {
@@ -21,6 +24,7 @@ const ROUNDS: usize = 4;
 /// Shorter vectors are rotated into so many dimensions: a code of few bits errs by 0.755/√bits of the distance, and the longer one
 /// saves more hops than its bytes cost.
 const LEAST: usize = 128;
+const _: () = assert!(LEAST >= LEAST_WINDOW, "every window is long enough to be transformed");
 
 impl Rotation {
     /// Dimension after rotation: a multiple of 32, so that codes fill whole registers, and at least [`LEAST`].
@@ -52,12 +56,12 @@ impl Rotation {
 
     /// `out` = the rotation of `vector`. Panics unless it is as long as the dimension.
     #[inline(always)]
-    pub(crate) fn rotate(&self, vector: impl ExactSizeIterator<Item = f32>, out: &mut Vec<f32>) {
+    pub(crate) fn rotate<S: Simd>(&self, simd: S, vector: impl ExactSizeIterator<Item = f32>, out: &mut Vec<f32>) {
         assert_eq!(vector.len(), self.dim, "coordinates");
         out.clear();
         out.extend(vector);
         out.resize(self.padded, 0.0);
-        rotate(out, &self.signs);
+        rotate(simd, out, &self.signs);
     }
 
     /// Undoes [`rotate`](Rotation::rotate), in place. Panics unless `vector` is as long as what comes out of that.
@@ -87,19 +91,18 @@ fn window(padded: usize) -> usize {
 }
 
 #[inline(always)]
-fn rotate(x: &mut [f32], signs: &[f32]) {
+fn rotate<S: Simd>(simd: S, x: &mut [f32], signs: &[f32]) {
     let (len, window) = (x.len(), window(x.len()));
     for (round, signs) in signs.chunks_exact(len).enumerate() {
-        x.iter_mut().zip(signs).for_each(|(x, sign)| *x *= sign);
         if window == len {
-            transform(x);
+            simd.hadamard(x, signs);
             continue;
         }
         // What lies outside the window keeps its length, so it is lengthened as the transform lengthens the rest.
         let stretch = (window as f32).sqrt();
         let (outside, inside) = parts(round, len, window);
-        x[outside].iter_mut().for_each(|x| *x *= stretch);
-        transform(&mut x[inside]);
+        x[outside.clone()].iter_mut().zip(&signs[outside]).for_each(|(x, sign)| *x = *x * sign * stretch);
+        simd.hadamard(&mut x[inside.clone()], &signs[inside]);
         butterfly(x);
     }
 }
@@ -108,49 +111,6 @@ fn rotate(x: &mut [f32], signs: &[f32]) {
 #[inline(always)]
 fn parts(round: usize, len: usize, window: usize) -> (Range<usize>, Range<usize>) {
     if round.is_multiple_of(2) { (window..len, 0..window) } else { (0..len - window, len - window..len) }
-}
-
-/// Sums and differences of the two halves.
-#[inline(always)]
-fn butterfly(x: &mut [f32]) {
-    let (low, high) = x.split_at_mut(x.len() / 2);
-    for (a, b) in low.iter_mut().zip(high) {
-        (*a, *b) = (*a + *b, *a - *b);
-    }
-}
-
-/// The Hadamard transform without its scale, of a power of two of at least 32 coordinates.
-#[inline(always)]
-fn transform(x: &mut [f32]) {
-    for x in x.as_chunks_mut().0 {
-        butterflies::<1>(x);
-        butterflies::<2>(x);
-        butterflies::<4>(x);
-        butterflies::<8>(x);
-    }
-    let mut h = 16;
-    while h < x.len() {
-        for pair in x.chunks_exact_mut(2 * h) {
-            let (low, high) = pair.split_at_mut(h);
-            for (a, b) in low.iter_mut().zip(high) {
-                (*a, *b) = (*a + *b, *a - *b);
-            }
-        }
-        h *= 2;
-    }
-}
-
-/// Sums and differences of coordinates `H` apart: a constant, so that this becomes two shuffles and an addition.
-#[inline(always)]
-fn butterflies<const H: usize>(x: &mut [f32; 16]) {
-    let (mut low, mut high) = ([0.0; 16], [0.0; 16]);
-    for i in 0..16 {
-        low[i] = x[i & !H];
-        high[i] = if i & H == 0 { x[i | H] } else { -x[i] };
-    }
-    for i in 0..16 {
-        x[i] = low[i] + high[i];
-    }
 }
 
 /// Sebastiano Vigna's SplitMix64: the next of a sequence of well-mixed numbers.
@@ -165,6 +125,7 @@ fn splitmix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distance::fastscan::scalar::Scalar;
 
     #[test]
     fn norms_and_products_stay() {
@@ -174,8 +135,8 @@ mod tests {
             let mut draw = || (0..dim).map(|_| splitmix(&mut state) as f32 / u64::MAX as f32 - 0.3).collect::<Vec<_>>();
             let (a, b) = (draw(), draw());
             let (mut ra, mut rb) = (Vec::new(), Vec::new());
-            rotation.rotate(a.iter().copied(), &mut ra);
-            rotation.rotate(b.iter().copied(), &mut rb);
+            rotation.rotate(Scalar, a.iter().copied(), &mut ra);
+            rotation.rotate(Scalar, b.iter().copied(), &mut rb);
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
             for (x, y, rx, ry) in [(&a, &a, &ra, &ra), (&a, &b, &ra, &rb)] {
                 let (before, after) = (dot(x, y), dot(rx, ry));
@@ -193,7 +154,7 @@ mod tests {
             let (rotation, mut state) = (Rotation::new(dim, 5), 3);
             let vector: Vec<f32> = (0..dim).map(|_| splitmix(&mut state) as f32 / u64::MAX as f32 - 0.4).collect();
             let mut out = Vec::new();
-            rotation.rotate(vector.iter().copied(), &mut out);
+            rotation.rotate(Scalar, vector.iter().copied(), &mut out);
             rotation.back(&mut out);
             assert!(out.len() == dim && vector.iter().zip(&out).all(|(a, b)| (a - b).abs() < 1e-5), "{dim}");
         }
@@ -205,7 +166,7 @@ mod tests {
         for dim in [64, 96, 384, 784, 1536] {
             let (rotation, mut out) = (Rotation::new(dim, 3), Vec::new());
             for axis in [0, dim / 3, dim - 1] {
-                rotation.rotate((0..dim).map(|i| if i == axis { 1.0 } else { 0.0 }), &mut out);
+                rotation.rotate(Scalar, (0..dim).map(|i| if i == axis { 1.0 } else { 0.0 }), &mut out);
                 let largest = out.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
                 assert!(largest < 6.0 / (out.len() as f32).sqrt(), "{dim} axis {axis}: {largest}");
             }

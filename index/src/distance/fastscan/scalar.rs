@@ -1,5 +1,6 @@
 //! The truth: plain loops that every instruction set is compared with.
 
+use super::super::hadamard;
 use super::super::nibbles::{self, Gather};
 use super::super::simd::Simd;
 use super::super::tile::{SIDE, products_scalar};
@@ -89,5 +90,9 @@ impl Simd for Scalar {
         for (steps, out) in steps.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
             *out = entries(*steps);
         }
+    }
+
+    fn hadamard(self, x: &mut [f32], signs: &[f32]) {
+        hadamard::signed(x, signs);
     }
 }

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use crate::distance::fastscan::scalar::Scalar;
 use crate::distance::fastscan::table::CHOSEN;
 use crate::distance::fastscan::{Block, LANES, Table};
+use crate::distance::hadamard::x86_64::signed_avx2 as hadamard;
 use crate::distance::nibbles::x86_64::{fine_product_avx2 as fine_product, products_avx2 as nibble_products};
 use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{LINE, Simd, Task, simd_by_kernels};
