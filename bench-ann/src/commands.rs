@@ -222,10 +222,7 @@ fn budget(args: &BudgetArgs) -> Result<()> {
     println!("{}", budget::LEGEND);
     if let Some(path) = &args.out {
         let (machine, commit) = (Machine::read(), Commit::read());
-        let commit = commit.map_or_else(
-            || "unknown".to_owned(),
-            |commit| format!("{}{}", commit.hash, if commit.dirty { " with changes" } else { "" }),
-        );
+        let commit = commit.map_or_else(|| "unknown".to_owned(), |commit| commit.to_string());
         let text = format!(
             "# Where the time of a query goes\n\n{}\n\n{}\n\n{}\n{}\n\n```text\n{}\n{}, {} cores, {}\ncommit {commit}\n```\n",
             bench.title(),
@@ -382,6 +379,8 @@ fn gate(args: &GateArgs) -> Result<()> {
         let title = format!("{}: {} × {}, {}", info.name, info.rows, info.dim, info.metric);
         println!("{title}, {} queries, k = {}\n\n{}", info.queries, args.k, table.markdown());
     }
+    let commit = Commit::read().map_or_else(|| "unknown".to_owned(), |commit| commit.to_string());
+    println!("```text\n{}\ncommit {commit}\n```", command_line().join(" "));
     Ok(())
 }
 

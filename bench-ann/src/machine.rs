@@ -1,6 +1,7 @@
 //! Where and from what a result was measured: processor, memory, kernel, commit. Read from `/proc` and `/sys`; what a system
 //! does not tell is left out.
 
+use std::fmt;
 use std::fs;
 use std::process::Command;
 
@@ -99,6 +100,12 @@ impl Commit {
         };
         let hash = git(&["rev-parse", "HEAD"])?;
         Some(Commit { hash, dirty: !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty() })
+    }
+}
+
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.hash, if self.dirty { " with changes" } else { "" })
     }
 }
 
