@@ -59,7 +59,12 @@ macro_rules! by_isa {
             }
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => {
-                type $lanes = super::aarch64::Neon;
+                type $lanes = super::aarch64::Registers<super::aarch64::Neon>;
+                $simd
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => {
+                type $lanes = super::aarch64::Registers<super::aarch64::Dotprod>;
                 $simd
             }
             _ => $scalar,

@@ -17,6 +17,8 @@ pub enum Isa {
     Avx512,
     /// AArch64 with Advanced SIMD.
     Neon,
+    /// AArch64 with the dot products of Armv8.2 besides [`Isa::Neon`].
+    Dotprod,
 }
 
 /// `VICINO_ISA` names no instruction set, or one that cannot run here.
@@ -24,7 +26,7 @@ pub enum Isa {
 #[non_exhaustive]
 pub enum IsaError {
     /// The name is not known.
-    #[error("VICINO_ISA: unknown instruction set `{found}`, expected one of scalar, avx2, avx512, neon")]
+    #[error("VICINO_ISA: unknown instruction set `{found}`, expected one of scalar, avx2, avx512, neon, dotprod")]
     Unknown {
         /// What the variable holds.
         found: String,
@@ -41,7 +43,7 @@ pub enum IsaError {
 
 impl Isa {
     /// Every instruction set, the fastest last.
-    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Neon, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Neon, Isa::Dotprod, Isa::Avx2, Isa::Avx512];
 
     /// The one in use: `VICINO_ISA` if it is set and not empty, else the best of this CPU. Found once and kept.
     /// Errors if the variable names something unknown or something that this CPU cannot run.
@@ -74,6 +76,8 @@ impl Isa {
             }
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => Isa::Neon.available() && std::arch::is_aarch64_feature_detected!("dotprod"),
             _ => false,
         }
     }
@@ -85,6 +89,7 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
             Isa::Neon => "neon",
+            Isa::Dotprod => "dotprod",
         }
     }
 

@@ -181,6 +181,12 @@ pub(crate) fn dispatch<T: Task>(isa: Isa, task: T) -> T::Output {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the CPU has it.
         Isa::Avx2 => unsafe { super::fastscan::x86_64::run_avx2(task) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the CPU has it.
+        Isa::Neon => unsafe { super::fastscan::aarch64::run_neon(task) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the CPU has it.
+        Isa::Dotprod => unsafe { super::fastscan::aarch64::run_dotprod(task) },
         _ => task.run(super::fastscan::scalar::Scalar),
     }
 }

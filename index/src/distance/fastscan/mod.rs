@@ -8,6 +8,8 @@
 //! Table bytes are small enough that no sum over all groups passes 65,535 ([`Table`] scales them so), whatever the dimension: sums
 //! are kept in 16 bits and are the same in every instruction set, bit for bit.
 
+#[cfg(target_arch = "aarch64")]
+pub(super) mod aarch64;
 mod pack;
 pub(crate) mod scalar;
 mod table;

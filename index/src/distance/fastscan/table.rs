@@ -75,7 +75,7 @@ pub(super) fn entries(group: [i8; 4]) -> [u8; 16] {
 }
 
 /// For coordinate `i` of a group, all ones where bit `3 − i` of the entry's number is set.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) const CHOSEN: [[u8; 16]; 4] = {
     let mut chosen = [[0; 16]; 4];
     let mut at = 0;

@@ -4,6 +4,8 @@
 //! levels within a register are spread over several by gathers, at less than half the speed. All instruction sets add in one
 //! order, and so give the same, bit for bit.
 
+#[cfg(target_arch = "aarch64")]
+pub(super) mod aarch64;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
 
@@ -33,6 +35,58 @@ pub(crate) fn butterfly(x: &mut [f32]) {
         (*a, *b) = (*a + *b, *a - *b);
     }
 }
+
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+/// Defines `$name`, the transform of `x · signs`, by the operations of one instruction set: the levels in a register by `$within`, then
+/// two at a time between registers.
+macro_rules! signed_by_registers {
+    ($name:ident, $features:literal, $lanes:literal, $within:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident) => {
+        /// # Safety
+        /// The CPU has the features; both are of one length, a power of two of at least 32.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) unsafe fn $name(x: &mut [f32], signs: &[f32]) {
+            let len = x.len();
+            let (x, signs) = (x.as_mut_ptr(), signs.as_ptr());
+            for at in (0..len).step_by($lanes) {
+                // SAFETY: `len` is a multiple of the lanes.
+                unsafe { $store(x.add(at), $within($mul($load(x.add(at)), $load(signs.add(at))))) };
+            }
+            let mut apart = $lanes;
+            while 4 * apart <= len {
+                for first in (0..len).step_by(4 * apart) {
+                    for at in (first..first + apart).step_by($lanes) {
+                        // SAFETY: four quarters of `apart` coordinates begin at `first`, and end by `len`.
+                        unsafe {
+                            let [p, q, r, s] =
+                                [x.add(at), x.add(at + apart), x.add(at + 2 * apart), x.add(at + 3 * apart)];
+                            let (a, b, c, d) = ($load(p), $load(q), $load(r), $load(s));
+                            let (low, high) = (($add(a, b), $sub(a, b)), ($add(c, d), $sub(c, d)));
+                            $store(p, $add(low.0, high.0));
+                            $store(q, $add(low.1, high.1));
+                            $store(r, $sub(low.0, high.0));
+                            $store(s, $sub(low.1, high.1));
+                        }
+                    }
+                }
+                apart *= 4;
+            }
+            if apart < len {
+                for at in (0..apart).step_by($lanes) {
+                    // SAFETY: `apart` is half of `len`.
+                    unsafe {
+                        let (a, b) = ($load(x.add(at)), $load(x.add(at + apart)));
+                        $store(x.add(at), $add(a, b));
+                        $store(x.add(at + apart), $sub(a, b));
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+use signed_by_registers;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,9 @@
 //! level at 2 bits                         12   12   12   12   38   38   38   38
 //! ```
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_arch = "aarch64")]
+pub(super) mod aarch64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod bytes;
 pub(super) mod scalar;
 #[cfg(test)]

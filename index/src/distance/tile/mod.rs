@@ -9,6 +9,8 @@
 //!
 //! in whole numbers, exact up to [`VectorSpec::MAX_DIM`](crate::VectorSpec::MAX_DIM) dimensions.
 
+#[cfg(target_arch = "aarch64")]
+pub(super) mod aarch64;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
 

@@ -1,20 +1,20 @@
-//! Advanced SIMD: four floats or sixteen bytes at a time.
-//!
-//! Products of bytes fit in 16 bits and are added in pairs to 32. The dot product instructions of newer cores are not used,
-//! so that one path serves all.
+//! Four floats or sixteen bytes at a time.
 
 use std::arch::aarch64::*;
+use std::marker::PhantomData;
 
 use half::f16;
 
-use super::lanes::{Lanes, functions_with_features};
-use super::rows::{self, Op};
-use super::view::{Functions, RowsView};
+use crate::distance::lanes::Lanes;
+use crate::distance::rows::Op;
+use crate::distance::view::Functions;
 
-/// 128-bit registers.
-pub(super) struct Neon;
+use super::Dot;
 
-impl Lanes for Neon {
+/// 128-bit registers, and what `D` does with the bytes in them.
+pub(in super::super) struct Registers<D>(PhantomData<D>);
+
+impl<D: Dot> Lanes for Registers<D> {
     type Floats = float32x4_t;
     type Bytes = uint8x16_t;
     type Counts = uint32x4_t;
@@ -104,41 +104,43 @@ impl Lanes for Neon {
         vaddvq_u32(a)
     }
 
-    #[inline]
-    #[target_feature(enable = "neon")]
+    #[inline(always)]
     unsafe fn add_squared_differences(sum: uint32x4_t, a: uint8x16_t, b: uint8x16_t) -> uint32x4_t {
-        let distances = vabdq_u8(a, b);
-        let low = vget_low_u8(distances);
-        let sum = vpadalq_u16(sum, vmull_u8(low, low));
-        vpadalq_u16(sum, vmull_high_u8(distances, distances))
+        // SAFETY: the caller's promise.
+        unsafe {
+            let distances = vabdq_u8(a, b);
+            D::add_products_u8(sum, distances, distances)
+        }
     }
 
-    #[inline]
-    #[target_feature(enable = "neon")]
+    #[inline(always)]
     unsafe fn add_absolute_differences(sum: uint32x4_t, a: uint8x16_t, b: uint8x16_t) -> uint32x4_t {
-        vpadalq_u16(sum, vpaddlq_u8(vabdq_u8(a, b)))
+        // SAFETY: the caller's promise.
+        unsafe { D::add_u8(sum, vabdq_u8(a, b)) }
     }
 
-    #[inline]
-    #[target_feature(enable = "neon")]
+    #[inline(always)]
     unsafe fn add_products_u8(sum: uint32x4_t, a: uint8x16_t, b: uint8x16_t) -> uint32x4_t {
-        let sum = vpadalq_u16(sum, vmull_u8(vget_low_u8(a), vget_low_u8(b)));
-        vpadalq_u16(sum, vmull_high_u8(a, b))
+        // SAFETY: the caller's promise.
+        unsafe { D::add_products_u8(sum, a, b) }
     }
 
-    #[inline]
-    #[target_feature(enable = "neon")]
+    #[inline(always)]
     unsafe fn add_products_i8(sum: uint32x4_t, a: uint8x16_t, b: uint8x16_t) -> uint32x4_t {
-        let (a, b) = (vreinterpretq_s8_u8(a), vreinterpretq_s8_u8(b));
-        let sum = vpadalq_s16(vreinterpretq_s32_u32(sum), vmull_s8(vget_low_s8(a), vget_low_s8(b)));
-        vreinterpretq_u32_s32(vpadalq_s16(sum, vmull_high_s8(a, b)))
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (a, b) = (vreinterpretq_s8_u8(a), vreinterpretq_s8_u8(b));
+            vreinterpretq_u32_s32(D::add_products_i8(vreinterpretq_s32_u32(sum), a, b))
+        }
     }
 
-    #[inline]
-    #[target_feature(enable = "neon")]
+    #[inline(always)]
     unsafe fn add_differing_bits(sum: uint32x4_t, a: uint8x16_t, b: uint8x16_t) -> uint32x4_t {
-        vpadalq_u16(sum, vpaddlq_u8(vcntq_u8(veorq_u8(a, b))))
+        // SAFETY: the caller's promise.
+        unsafe { D::add_u8(sum, vcntq_u8(veorq_u8(a, b))) }
     }
 
-    functions_with_features!("neon");
+    fn functions<O: Op>() -> Functions<O::Word> {
+        D::functions::<O>()
+    }
 }
