@@ -132,14 +132,21 @@ pub(crate) struct RunArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  bench-ann collection --dataset digits-64-euclidean --seconds 1 --rounds 5 --dir /tmp/points --out points.md
-  bench-ann collection --dataset sift-photos-128-euclidean --element u8 --dir /data/points --out points.md
+  bench-ann collection --dataset digits-64-euclidean --seconds 1 --rounds 5 --dir /tmp/points --out points.json
+  bench-ann collection --dataset sift-photos-128-euclidean --dir /data/points --out points.json
+  bench-ann collection --dataset sift-photos-128-euclidean --dir /data/points --out points.json --phase latency
+  bench-ann collection --dataset sift-photos-128-euclidean --dir /data/points --out points.json --phase churn --churn-rows 300000
 
-The report says machine, commit and every setting. The folder should be on the disk that is to be measured.")]
+Phases come in the order load, writes, restart, latency, churn. The report, FILE.json and the same as FILE.md, is written after each; a
+phase that is repeated takes the place of its last. writes, restart and latency go on with the collection that load left in DIR; churn
+makes its own. The report says machine, commit and every setting. The folder should be on the disk that is to be measured.")]
 pub(crate) struct CollectionArgs {
     /// A data set's name or path (see `datasets list`)
     #[arg(long)]
     pub(crate) dataset: String,
+    /// Measure only these, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "PHASE")]
+    pub(crate) phase: Vec<bench_ann::collection::Phase>,
     /// Keep only the first so many rows
     #[arg(long, value_parser = positive)]
     pub(crate) rows: Option<usize>,
@@ -158,26 +165,29 @@ pub(crate) struct CollectionArgs {
     /// Points of a batch
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub(crate) batch: usize,
-    /// Durable changes of one point each
-    #[arg(long, default_value_t = 5000, value_parser = positive)]
+    /// Durable changes of one point each, by one writer and then by all
+    #[arg(long, default_value_t = 10_000, value_parser = positive)]
     pub(crate) singles: usize,
     /// Writers at once
     #[arg(long, default_value_t = 64, value_parser = positive)]
     pub(crate) writers: usize,
-    /// Seconds of searching, idle and beside ingest
+    /// Seconds of searching in each state
     #[arg(long, default_value_t = 20.0)]
     pub(crate) seconds: f64,
-    /// Points per second that come in meanwhile
+    /// Points per second that come in at a steady rate
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub(crate) ingest: usize,
-    /// Rounds in which a twentieth of the points is replaced
-    #[arg(long, default_value_t = 100)]
+    /// Points of the churn [default: 100,000, or all if there are fewer]
+    #[arg(long, value_parser = positive)]
+    pub(crate) churn_rows: Option<usize>,
+    /// Rounds in which a twentieth of them is replaced
+    #[arg(long, default_value_t = 100, value_parser = positive)]
     pub(crate) rounds: usize,
-    /// Where collections are made; folders `worn` and `fresh` in it are emptied first
+    /// Where collections are made: folders `points`, `worn` and `fresh` in it are emptied first
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Where the report goes
-    #[arg(long, value_name = "FILE.md")]
+    /// Where the report goes; its Markdown beside it
+    #[arg(long, value_name = "FILE.json")]
     pub(crate) out: PathBuf,
 }
 

@@ -5,11 +5,11 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bench_ann::budget;
-use bench_ann::collection::{self, Settings, resident};
+use bench_ann::collection::{self, Phase, Settings, resident};
 use bench_ann::compare::compare;
 use bench_ann::data::Data;
 use bench_ann::engines::{self, ENGINES, Engine, Source};
@@ -29,6 +29,7 @@ use bench_ann::results::{Results, ResultsError, SCHEMA, write_atomically};
 use bench_ann::rivals::{Package, Rivals};
 use bench_ann::run::{Listener, Options, run};
 use bench_ann::sweep::{BUILT_IN, Sweep};
+use clap::ValueEnum as _;
 
 use crate::cli::{
     BudgetArgs, CollectionArgs, Command, FiltersArgs, GateArgs, GrowthArgs, ReportArgs, RivalsCommand, RunArgs,
@@ -36,6 +37,8 @@ use crate::cli::{
 
 /// Exit status after Ctrl-C, as shells have it.
 const INTERRUPTED_STATUS: u8 = 130;
+/// Points that are churned, if the data set has so many: each is written five times over.
+const CHURN_ROWS: usize = 100_000;
 /// Share of the memory available at the start that indexes leave free.
 const SPARE_SHARE: f64 = 0.2;
 
@@ -82,7 +85,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measures what keeping points costs, and writes the report.
+/// Measures what keeping points costs; the report is written after each phase.
 fn keep(args: &CollectionArgs) -> Result<()> {
     let mut dataset = vicino_datasets::open(&args.dataset)?;
     if let Some(rows) = args.rows {
@@ -91,38 +94,29 @@ fn keep(args: &CollectionArgs) -> Result<()> {
     let data = Data::new(dataset, args.k, Some(args.queries), &exact_progress)?;
     let settings = Settings {
         dir: args.dir.clone(),
-        element: args.element,
+        own: std::env::current_exe().context("this binary's own path")?,
+        element: args.element.to_string(),
         batch: args.batch,
         singles: args.singles,
-        writers: (args.writers, args.singles.div_ceil(args.writers)),
+        writers: args.writers,
         seconds: args.seconds,
         ingest: args.ingest,
+        churn_rows: args.churn_rows.unwrap_or(CHURN_ROWS.min(data.info.rows)),
         rounds: args.rounds,
         k: args.k,
         ef: args.ef.clone(),
-        own: std::env::current_exe().context("this binary's own path")?,
     };
-    let started = humantime::format_rfc3339_seconds(SystemTime::now());
-    let report = collection::run(&data, &settings, &|what| eprintln!("{what}"))?;
-    let Machine { cpu, cores, kernel, memory_bytes, .. } = Machine::read();
-    let commit = Commit::read().map_or("no commit".into(), |commit| {
-        format!("{}{}", commit.hash, if commit.dirty { ", with changes" } else { "" })
-    });
-    let command: Vec<String> = std::env::args().skip(1).collect();
-    let memory = memory_bytes.map_or(String::new(), |bytes| format!(", {:.1} GB", bytes as f64 / 1e9));
-    let text = format!(
-        "# A collection of {rows} × {dim} {element}, {metric}: {name}\n\nMeasured {started} on {cpu}, {cores} cores{memory}, {kernel}, at \
-         commit {commit}, by\n\n```sh\nbench-ann {command}\n```\n\n{table}",
-        rows = data.info.rows,
-        dim = data.info.dim,
-        element = args.element,
-        metric = data.info.metric,
-        name = data.info.name,
-        command = command.join(" "),
-        table = report.markdown(),
-    );
-    write_atomically(&args.out, text.as_bytes())?;
-    print!("{text}");
+    let mut report = collection::Report::open(&args.out, &data.info)?;
+    let started = Instant::now();
+    let say = |what: &str| eprintln!("{:>6.1} s  {what}", started.elapsed().as_secs_f64());
+    let phases = if args.phase.is_empty() { Phase::value_variants() } else { &args.phase };
+    collection::run(&data, &settings, phases, &say, |measured| {
+        report.put(measured);
+        report.write(&args.out)?;
+        say(&format!("wrote {}", args.out.display()));
+        Ok(())
+    })?;
+    print!("{}", report.markdown());
     Ok(())
 }
 

@@ -12,7 +12,7 @@
 //! report/{table, plot, standing, growth, filters, html}  compare    what a result says
 //! budget                                 where the time of a query of the quantized graph goes
 //! gate                                   what a code can find before there is a graph
-//! collection/{load, serve, churn}        what keeping points costs
+//! collection/{load, writes, restart, latency, churn, report}   what keeping points costs
 //! ```
 
 #![forbid(unsafe_code)]

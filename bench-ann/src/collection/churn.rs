@@ -1,22 +1,27 @@
 //! Rounds in which a twentieth of the points is replaced, and what is left of it beside a collection built afresh of the same points.
+//!
+//! Both are compared as the background leaves them, and again when both are compacted. Recall is counted against exact search, a tie
+//! with the last true neighbour as right; speeds are taken in turn.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use vicino_index::collection::{Change, Collection, Options, Payload, Point, Search, SharedCollection};
-use vicino_index::vfs::RealFs;
+use vicino_index::collection::{Change, Collection, Payload, Point, Search, SharedCollection};
 use vicino_index::{BuildOptions, Effort, PointId};
 
-use super::figures::{Report, mb};
-use super::{Settings, create, fresh_folder, query, upsert};
-use crate::data::Data;
+use super::figures::{Findings, mb};
+use super::{Bench, load, open, segments};
 use crate::machine::kilobytes;
+use crate::results::median;
 
 /// Times that each collection answers all queries, in turn.
 const REPEATS: usize = 5;
+
+/// A collection and the name of its folder.
+type Kept = (SharedCollection, &'static str);
 
 /// SplitMix64: which points are replaced, and by which rows.
 fn draw(state: &mut u64, below: u64) -> u64 {
@@ -27,51 +32,72 @@ fn draw(state: &mut u64, below: u64) -> u64 {
     (z ^ (z >> 31)) % below
 }
 
-pub(super) fn wear(
-    data: &Data,
-    settings: &Settings,
-    worn: SharedCollection,
-    home: &Path,
-    report: &mut Report,
-    say: &dyn Fn(&str),
-) -> Result<()> {
-    let (rows, mut state) = (data.info.rows as u64, 1);
-    for round in 0..settings.rounds {
-        for _ in (0..rows / 20).step_by(settings.batch) {
-            // Points get the vectors of others, so that the nearest are other ones after it.
-            let shift = draw(&mut state, rows);
-            let ids: std::collections::BTreeSet<u64> = (0..settings.batch).map(|_| draw(&mut state, rows)).collect();
-            worn.write(upsert(data, ids.into_iter(), |id| ((id + shift) % rows) as usize))?;
+pub(super) fn measure(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
+    let worn = bench.create("worn")?;
+    load::fill(bench, &worn, bench.settings.churn_rows)?;
+    wear(bench, &worn, findings)?;
+    let fresh = bench.create("fresh")?;
+    (bench.say)("building afresh");
+    copy(&worn.read(), &fresh, bench.settings.batch)?;
+    fresh.checkpoint()?;
+    fresh.settle()?;
+    let (points, expected) = (fresh.read().len(), worn.read().len());
+    ensure!(points == expected, "{points} points, expected {expected}");
+    (bench.say)("finding the true neighbours");
+    let farthest = farthest(bench, &fresh.read())?;
+    let mut both: [Kept; 2] = [(worn, "worn"), (fresh, "fresh")];
+    for (state, compact) in [("as the background leaves both", false), ("both compacted", true)] {
+        (bench.say)(&format!("comparing, {state}"));
+        if compact {
+            both.iter().try_for_each(|(collection, _)| collection.compact(&BuildOptions::default()))?;
         }
-        if round % 10 == 9 {
-            say(&format!("churning: {} of {} rounds", round + 1, settings.rounds));
+        let what = both.each_ref().map(|(collection, name)| format!("{name}: {}", segments(collection)));
+        let dead = both[0].0.read().rows() - points;
+        let words = format!("{}; {dead} rows of the worn one dead", what.join("; "));
+        findings.add(format!("segments, {state}"), words).value("dead_rows", dead as f64);
+        for &ef in &bench.settings.ef {
+            compare(bench, (state, ef), both.each_ref().map(|(collection, _)| collection), &farthest, findings)?;
+        }
+        both = sizes(bench, state, both, findings)?;
+    }
+    Ok(())
+}
+
+/// Replaces a twentieth of the points, round after round; then does what is due.
+fn wear(bench: &Bench<'_>, worn: &SharedCollection, findings: &mut Findings) -> Result<()> {
+    let (settings, pool) = (bench.settings, bench.data.info.rows as u64);
+    let (rows, rounds, batch) = (settings.churn_rows as u64, settings.rounds, settings.batch as u64);
+    let (mut state, mut written, started) = (1, 0, Instant::now());
+    for round in 1..=rounds {
+        for first in (0..rows / 20).step_by(settings.batch) {
+            // Points get the vectors of others, so that the nearest are other ones after it.
+            let shift = draw(&mut state, pool);
+            let wanted = batch.min(rows / 20 - first) as usize;
+            let mut ids = BTreeSet::new();
+            while ids.len() < wanted {
+                ids.insert(draw(&mut state, rows));
+            }
+            written += ids.len();
+            worn.write(bench.upsert(ids.into_iter(), |id| ((id + shift) % pool) as usize))?;
+        }
+        if round % rounds.div_ceil(10) == 0 {
+            (bench.say)(&format!("churning: {round} of {rounds} rounds"));
         }
     }
+    let rate = written as f64 / started.elapsed().as_secs_f64();
+    (bench.say)("sealing and merging what is due");
+    let settling = Instant::now();
     worn.checkpoint()?;
     worn.settle()?;
-    let fresh_home = fresh_folder(&settings.dir, "fresh")?;
-    let fresh = create(data, settings, &fresh_home)?;
-    let view = worn.read();
-    copy(&view, &fresh, settings.batch)?;
-    fresh.compact(&BuildOptions::default())?;
-    ensure!(fresh.read().len() == view.len(), "{} points of {}", fresh.read().len(), view.len());
-    report.add(
-        format!("segments after {} rounds of 5 % replaced", settings.rounds),
-        format!("{}, {} of {} rows dead", view.segments().count(), view.rows() - view.len(), view.rows()),
-        "–",
-    );
-    for &ef in &settings.ef {
-        compare(data, settings, ef, &worn.read(), &fresh.read(), report)?;
-    }
-    drop((view, worn, fresh));
-    let (files, fresh_files) = (folder_bytes(home)?, folder_bytes(&fresh_home)?);
-    report.add("files after the churn", beside(files, fresh_files), "≤ 1.5 × fresh");
-    let (memory, fresh_memory) = (ask_resident(data, settings, home)?, ask_resident(data, settings, &fresh_home)?);
-    report.add(
-        "resident memory of a process that opens it and answers all queries",
-        beside(memory, fresh_memory),
-        "≤ 1.5 × fresh",
-    );
+    let seconds = settling.elapsed().as_secs_f64();
+    findings
+        .add(
+            format!("{rounds} rounds, in each 5 % of {rows} points replaced"),
+            format!("{written} points at {rate:.0} points/s, then {seconds:.1} s until nothing was due"),
+        )
+        .value("points", written as f64)
+        .value("points_per_second", rate)
+        .value("settling_seconds", seconds);
     Ok(())
 }
 
@@ -89,61 +115,83 @@ fn copy(view: &Collection, fresh: &SharedCollection, batch: usize) -> Result<()>
     }
 }
 
-fn beside(worn: u64, fresh: u64) -> String {
-    format!("{}, fresh {}: {:.2} ×", mb(worn), mb(fresh), worn as f64 / fresh.max(1) as f64)
+/// The score of the last true neighbour of each query.
+fn farthest(bench: &Bench<'_>, collection: &Collection) -> Result<Vec<f32>> {
+    let last = |number| {
+        let exact = Search { exact: true, ..Search::new(bench.settings.k) };
+        let found = collection.search(bench.query(number), exact)?;
+        Ok(found.last().context("a collection with points")?.score)
+    };
+    (0..bench.data.info.queries).map(last).collect()
 }
 
-/// Recall against exact search and speed, in turn.
+/// Recall and speed of both, in turn.
 fn compare(
-    data: &Data,
-    settings: &Settings,
-    ef: usize,
-    worn: &Collection,
-    fresh: &Collection,
-    report: &mut Report,
+    bench: &Bench<'_>,
+    (state, ef): (&str, usize),
+    both: [&SharedCollection; 2],
+    farthest: &[f32],
+    findings: &mut Findings,
 ) -> Result<()> {
-    let queries = data.info.queries;
-    let search = Search { effort: Some(Effort::Beam(ef)), ..Search::new(settings.k) };
+    let (k, search) = (bench.settings.k, bench.search(ef));
     let recall = |collection: &Collection| -> Result<f64> {
         let metric = collection.schema().vectors.metric("").context("a vector without a name")?;
         let larger_is_nearer = metric.larger_is_nearer();
         let mut right = 0;
-        for number in 0..queries {
-            let exact = collection.search(query(data, number), Search { exact: true, ..search })?;
-            let farthest = exact.last().map_or(0.0, |found| found.score);
+        for (number, &farthest) in farthest.iter().enumerate() {
             let near = |score: f32| if larger_is_nearer { score >= farthest } else { score <= farthest };
-            right += collection.search(query(data, number), search)?.iter().filter(|found| near(found.score)).count();
+            right += collection.search(bench.query(number), search)?.iter().filter(|found| near(found.score)).count();
         }
-        Ok(right as f64 / (queries * settings.k) as f64)
+        Ok(right as f64 / (farthest.len() * k) as f64)
     };
     let speed = |collection: &Collection| -> Result<f64> {
         let started = Instant::now();
-        for number in 0..queries {
-            collection.search(query(data, number), search)?;
+        for number in 0..farthest.len() {
+            collection.search(bench.query(number), search)?;
         }
-        Ok(queries as f64 / started.elapsed().as_secs_f64())
+        Ok(farthest.len() as f64 / started.elapsed().as_secs_f64())
     };
-    let (worn_recall, fresh_recall) = (recall(worn)?, recall(fresh)?);
+    let [worn, fresh] = both.map(SharedCollection::read);
+    let (worn_recall, fresh_recall) = (recall(&worn)?, recall(&fresh)?);
     let (mut worn_speeds, mut fresh_speeds) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
-        worn_speeds.push(speed(worn)?);
-        fresh_speeds.push(speed(fresh)?);
+        worn_speeds.push(speed(&worn)?);
+        fresh_speeds.push(speed(&fresh)?);
     }
-    let median = |mut speeds: Vec<f64>| {
-        speeds.sort_by(f64::total_cmp);
-        speeds[speeds.len() / 2]
-    };
-    let (worn_speed, fresh_speed) = (median(worn_speeds), median(fresh_speeds));
-    let k = settings.k;
-    report.add(
-        format!("recall@{k} and queries/s at ef {ef}, one thread, beside a fresh build"),
-        format!(
-            "recall {worn_recall:.4}, fresh {fresh_recall:.4}; {worn_speed:.0} queries/s, fresh {fresh_speed:.0}: {:.2} ×",
-            worn_speed / fresh_speed
-        ),
-        "recall within .01, speed within 10 %",
-    );
+    let (worn_speed, fresh_speed) = (median(&worn_speeds), median(&fresh_speeds));
+    let ratio = worn_speed / fresh_speed;
+    findings
+        .add(
+            format!("recall@{k} and queries/s at ef {ef}, one thread, {state}"),
+            format!(
+                "recall {worn_recall:.4}, fresh {fresh_recall:.4}; {worn_speed:.0} queries/s, fresh {fresh_speed:.0}: {ratio:.2} ×"
+            ),
+        )
+        .value("recall", worn_recall)
+        .value("fresh_recall", fresh_recall)
+        .value("qps", worn_speed)
+        .value("fresh_qps", fresh_speed)
+        .goal("recall within .01, speed within 10 %", worn_recall >= fresh_recall - 0.01 && ratio >= 0.9);
     Ok(())
+}
+
+/// Bytes of files and memory of both, which are closed for it and opened again.
+fn sizes(bench: &Bench<'_>, state: &str, both: [Kept; 2], findings: &mut Findings) -> Result<[Kept; 2]> {
+    let names = both.map(|(_, name)| name);
+    let homes = names.map(|name| bench.settings.dir.join(name));
+    let files = [folder_bytes(&homes[0])?, folder_bytes(&homes[1])?];
+    let memory = [ask_resident(bench, &homes[0])?, ask_resident(bench, &homes[1])?];
+    let resident = "resident memory of a process that opens it and answers all queries";
+    for (what, [worn, fresh]) in [("files", files), (resident, memory)] {
+        let ratio = worn as f64 / fresh.max(1) as f64;
+        findings
+            .add(format!("{what}, {state}"), format!("{}, fresh {}: {ratio:.2} ×", mb(worn), mb(fresh)))
+            .value("bytes", worn as f64)
+            .value("fresh_bytes", fresh as f64)
+            .goal("≤ 1.5 × fresh", ratio <= 1.5);
+    }
+    let [worn, fresh] = [open(&homes[0])?, open(&homes[1])?];
+    Ok([(worn, names[0]), (fresh, names[1])])
 }
 
 fn folder_bytes(home: &Path) -> Result<u64> {
@@ -152,9 +200,10 @@ fn folder_bytes(home: &Path) -> Result<u64> {
 }
 
 /// Asks a process of its own how much memory the collection in `home` takes.
-fn ask_resident(data: &Data, settings: &Settings, home: &Path) -> Result<u64> {
+fn ask_resident(bench: &Bench<'_>, home: &Path) -> Result<u64> {
+    let settings = bench.settings;
     let queries = settings.dir.join("queries.f32");
-    std::fs::write(&queries, bytemuck::cast_slice(data.vectors().queries))?;
+    std::fs::write(&queries, bytemuck::cast_slice(bench.data.vectors().queries))?;
     let mut command = Command::new(&settings.own);
     command.arg("resident").arg(home).arg(&queries);
     let output = command.args([settings.k.to_string(), settings.ef[0].to_string()]).output()?;
@@ -164,7 +213,7 @@ fn ask_resident(data: &Data, settings: &Settings, home: &Path) -> Result<u64> {
 
 /// Opens the collection in `home`, searches it for every query in the file, and returns the bytes this process then has in memory.
 pub fn resident(home: &Path, queries: &Path, k: usize, ef: usize) -> Result<u64> {
-    let collection = SharedCollection::open(Arc::new(RealFs), home, Options::default())?;
+    let collection = open(home)?;
     let view = collection.read();
     let bytes = std::fs::read(queries)?;
     let queries: Vec<f32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();

@@ -1,27 +1,49 @@
-//! Percentiles, and the report.
+//! What was found, beside its goal, and percentiles.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What was measured, in the order it was.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// What, how much, and what it is measured against.
-    lines: Vec<(String, String, String)>,
+use serde::{Deserialize, Serialize};
+
+/// One figure, or a few that belong together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was measured.
+    pub what: String,
+    /// What came of it, in words.
+    pub found: String,
+    /// What it is measured against, if there is a goal, and whether that is met.
+    pub goal: Option<(String, bool)>,
+    /// The numbers, by name with unit.
+    pub values: BTreeMap<String, f64>,
 }
 
-impl Report {
-    pub(super) fn add(&mut self, what: impl Into<String>, found: impl Into<String>, goal: impl Into<String>) {
-        self.lines.push((what.into(), found.into(), goal.into()));
+/// In the order in which they were measured.
+#[derive(Debug, Default)]
+pub(super) struct Findings(pub(super) Vec<Finding>);
+
+impl Findings {
+    pub(super) fn add(&mut self, what: impl Into<String>, found: impl Into<String>) -> &mut Finding {
+        self.0.push(Finding { what: what.into(), found: found.into(), goal: None, values: BTreeMap::new() });
+        self.0.last_mut().expect("just added")
+    }
+}
+
+impl Finding {
+    pub(super) fn value(&mut self, name: &str, value: f64) -> &mut Self {
+        self.values.insert(name.into(), value);
+        self
     }
 
-    /// A Markdown table.
-    pub fn markdown(&self) -> String {
-        let mut text = String::from("| what | measured | goal |\n|---|---|---|\n");
-        for (what, found, goal) in &self.lines {
-            let _ = writeln!(text, "| {what} | {found} | {goal} |");
+    pub(super) fn times(&mut self, times: &Times) -> &mut Self {
+        for (name, part) in [("p50_ms", 0.5), ("p99_ms", 0.99), ("p999_ms", 0.999), ("max_ms", 1.0)] {
+            self.value(name, millis(times.quantile(part)));
         }
-        text
+        self.value("calls", times.len() as f64)
+    }
+
+    pub(super) fn goal(&mut self, goal: &str, met: bool) {
+        self.goal = Some((goal.into(), met));
     }
 }
 
@@ -57,9 +79,13 @@ impl Times {
     }
 }
 
+pub(super) fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 /// Milliseconds, to three digits.
 pub(super) fn ms(time: Duration) -> String {
-    format!("{:.3} ms", time.as_secs_f64() * 1e3)
+    format!("{:.3} ms", millis(time))
 }
 
 /// Millions of bytes.

@@ -137,3 +137,37 @@ fn built_in_sweeps_are_listed_and_printed() {
     let printed = bench_ann(folder.path(), &["sweeps", "first-slice"]).stdout;
     assert!(String::from_utf8_lossy(&printed).contains("ef_construction = 400"));
 }
+
+#[test]
+fn a_collection_is_measured_phase_by_phase_and_its_report_kept() {
+    let folder = TempDir::new().unwrap();
+    let measure = |more: &str| {
+        let args = "collection --dataset digits-64-euclidean --dir points --out report.json --seconds 0.1 --singles 64 --batch 100";
+        bench_ann(folder.path(), &args.split_whitespace().chain(more.split_whitespace()).collect::<Vec<_>>())
+    };
+    let read = || -> serde_json::Value {
+        serde_json::from_slice(&fs::read(folder.path().join("report.json")).unwrap()).unwrap()
+    };
+    let output = measure("--phase restart");
+    assert!(!output.status.success() && stderr(&output).contains("run the phase `load` first"), "{}", stderr(&output));
+    let output = measure("--phase load,writes,restart,latency");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let before = read();
+    let output = measure("--phase churn --churn-rows 1000 --rounds 4 --queries 50 --ef 64");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = read();
+    let phases: Vec<&str> = report["phases"].as_array().unwrap().iter().map(|p| p["phase"].as_str().unwrap()).collect();
+    assert_eq!(phases, ["load", "writes", "restart", "latency", "churn"]);
+    assert_eq!(report["phases"].as_array().unwrap()[..4], before["phases"].as_array().unwrap()[..]);
+    let recall = report["phases"][4]["findings"].as_array().unwrap().iter().filter_map(|finding| {
+        let values = &finding["values"];
+        Some((values["recall"].as_f64()?, values["fresh_recall"].as_f64()?))
+    });
+    // So few points are compared one by one: nothing may be missed, before compaction and after it.
+    assert_eq!(recall.collect::<Vec<_>>(), [(1.0, 1.0); 2]);
+    assert_eq!(report["phases"][4]["findings"][0]["values"]["points"], 200.0);
+    let text = fs::read_to_string(folder.path().join("report.md")).unwrap();
+    assert!(text.contains("## latency") && text.contains("--phase churn"), "{text}");
+    let output = measure("--phase load --rows 500");
+    assert!(!output.status.success() && stderr(&output).contains("expected another file"), "{}", stderr(&output));
+}
