@@ -193,7 +193,7 @@ impl Change {
     /// What becomes of each point of `collection`, or why nothing does.
     pub(super) fn resolve(self, collection: &Collection) -> Result<Record, WriteError> {
         match self {
-            Change::Upsert(points) => store(collection, points, |_| true),
+            Change::Upsert(points) => Ok(Record::Store(collection.schema.checked(points)?)),
             Change::UpsertMatching(points, filter) => {
                 let filter = filter.bound_to(&collection.fields);
                 store(collection, points, |held| held.is_none_or(|point| point.passes(&filter)))

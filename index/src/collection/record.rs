@@ -17,7 +17,7 @@
 
 use super::{Payload, Point, Schema};
 use crate::filter::IndexedField;
-use crate::ids::PointId;
+use crate::ids::{IdBytes, PointId};
 use crate::named::{PointVectors, StoredVector, UNNAMED, VectorEdit};
 
 /// What became of points.
@@ -73,6 +73,9 @@ impl Record {
         bytes.extend_from_slice(&(count as u32).to_le_bytes());
         match self {
             Record::Store(points) => {
+                // What payloads and names take besides is not known yet.
+                let numbers: usize = points.iter().flat_map(|point| point.vectors.iter()).map(|(_, v)| v.len()).sum();
+                bytes.reserve(numbers * size_of::<f32>() + points.len() * (size_of::<IdBytes>() + size_of::<u64>()));
                 for point in points {
                     bytes.extend_from_slice(&point.id.to_bytes());
                     if kind == STORE {

@@ -1,5 +1,7 @@
 //! [`Builder`]: rows put into a segment one by one, in the order of ids.
 
+use std::ops::Range;
+
 use super::{Column, Index, PointView, Segment, Table, checksum, vector_checksum};
 use crate::bytes::Array;
 use crate::ids::PointId;
@@ -102,18 +104,16 @@ impl<'a> Builder<'a> {
         self.table.push(id.to_bytes(), version, own, payload);
     }
 
-    /// Appends a row of a segment as it is, checksums included.
-    pub(crate) fn copy(&mut self, segment: &Segment, row: u32) {
-        let table = &segment.table;
+    /// Appends rows of a segment as they are, checksums included.
+    pub(crate) fn copy(&mut self, segment: &Segment, rows: Range<u32>) {
         let to = self.table.len() as u32;
-        self.table.push(table.id_bytes(row), table.version(row), table.checksum(row), table.payload(row));
+        self.table.extend(&segment.table, rows.clone());
         for column in &mut self.columns {
             let Some(from) = segment.column(column.of.number()) else { continue };
-            if from.vector(row, &mut self.buffer) {
-                column.vectors.push_stored(&self.buffer);
-                column.rows.push(to);
-                from.checksum(row).into_iter().for_each(|checksum| column.checksums.extend(&[checksum]));
-            }
+            let slots = from.slots_of(rows.clone());
+            from.append_to(slots.clone(), &mut column.vectors);
+            column.checksums.extend(from.checksums_of(slots.clone()));
+            column.rows.extend(from.rows_of(slots).map(|row| row - rows.start + to));
         }
     }
 

@@ -6,6 +6,7 @@
 //! all that is left is known without reading the rest.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use super::index::{Buffers, Depth, Index, IndexKind, Reach};
@@ -20,6 +21,7 @@ use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::spec::VectorSpec;
 use crate::storage::format::{FileId, IndexFile, OpenError, SaveError, Section};
+use crate::vectors::dense::Vectors;
 use crate::vfs::Vfs;
 
 /// Vectors of some rows of a segment. Invariant: there is at least one, and of each there is a checksum, or of none.
@@ -121,6 +123,28 @@ impl Column {
     /// The checksum of the vector of `row`, if it has one of its own.
     pub(crate) fn checksum(&self, row: u32) -> Option<u128> {
         self.slot_of(row).and_then(|slot| self.checksums.as_slice().get(slot.index()).copied())
+    }
+
+    /// The slots of those of `rows` that have a vector.
+    pub(crate) fn slots_of(&self, rows: Range<u32>) -> Range<u32> {
+        let Some(some) = &self.rows else { return rows };
+        let first = |row: u32| some.of_slots.as_slice().partition_point(|&other| other < row) as u32;
+        first(rows.start)..first(rows.end)
+    }
+
+    /// The rows of `slots`.
+    pub(crate) fn rows_of(&self, slots: Range<u32>) -> impl Iterator<Item = u32> {
+        slots.map(|slot| self.rows.as_ref().map_or(slot, |some| some.row_of(Slot(slot)).0))
+    }
+
+    /// Appends the vectors in `slots` to `to`, as they are stored.
+    pub(crate) fn append_to(&self, slots: Range<u32>, to: &mut Vectors) {
+        self.index.append_to(slots, to);
+    }
+
+    /// The checksums of the vectors in `slots`, if they have some of their own.
+    pub(crate) fn checksums_of(&self, slots: Range<u32>) -> &[u128] {
+        self.checksums.as_slice().get(slots.start as usize..slots.end as usize).unwrap_or_default()
     }
 
     /// Rows with vectors, and the vectors' checksums.

@@ -1,6 +1,7 @@
 //! The vectors of a segment, and what finds the near ones: a scan, or a graph.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,25 @@ impl Index {
             Index::Hnsw(index) => index.vector(Slot(row), out),
             Index::Quantized(index) => index.vector(Slot(row), out),
             Index::Compact(index) => index.vector(Slot(row), out),
+        }
+    }
+
+    /// Appends `rows` to `to` as they are stored: copied where they lie in memory as they do there, decoded and written again where a code
+    /// stands for them.
+    pub(crate) fn append_to(&self, rows: Range<u32>, to: &mut Vectors) {
+        let stored = match self {
+            Index::Flat(vectors) => Some(vectors),
+            Index::Hnsw(index) => Some(&index.vectors),
+            Index::Quantized(index) => index.kept().full,
+            Index::Compact(index) => index.kept().full,
+        };
+        if let Some(stored) = stored.filter(|stored| stored.spec() == to.spec()) {
+            return to.extend_stored(stored, rows.start as usize..rows.end as usize);
+        }
+        let mut buffer = Vec::new();
+        for row in rows {
+            self.vector(row, &mut buffer);
+            to.push_stored(&buffer);
         }
     }
 

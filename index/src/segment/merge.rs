@@ -27,12 +27,16 @@ pub(crate) fn merge<'a>(parts: &[Part], vectors: &'a VectorSet) -> Merged<'a> {
             order.push((part.segment.table.id_bytes(row), number, row));
         }
     }
-    order.sort_unstable();
+    // Each part's rows are in order already, which the stable sort makes use of.
+    order.sort();
     let mut rows = Builder::new(vectors, order.len(), payload_bytes);
     let mut moves: Vec<Vec<u32>> = parts.iter().map(|part| vec![GONE; part.segment.table.len()]).collect();
-    for (to, (_, number, row)) in (0..).zip(order) {
-        rows.copy(&parts[number as usize].segment, row);
-        moves[number as usize][row as usize] = to;
+    // Rows that stay neighbours are copied together.
+    for run in order.chunk_by(|before, next| before.1 == next.1 && before.2 + 1 == next.2) {
+        let (_, number, first) = run[0];
+        let (number, to, end) = (number as usize, rows.len() as u32, first + run.len() as u32);
+        rows.copy(&parts[number].segment, first..end);
+        moves[number][first as usize..end as usize].iter_mut().zip(to..).for_each(|(moved, to)| *moved = to);
     }
     Merged { rows, moves }
 }

@@ -1,5 +1,6 @@
 //! What a segment knows of its points besides vectors: one row each, in the order of ids.
 
+use std::ops::Range;
 use std::path::Path;
 
 use crate::bytes::Array;
@@ -46,6 +47,19 @@ impl Table {
         self.ends.extend(&[self.payloads.len() as u64]);
     }
 
+    /// Appends rows of another table as they are; their ids come after all others.
+    pub(crate) fn extend(&mut self, from: &Table, rows: Range<u32>) {
+        let (start, range) = (from.payload_start(rows.start), rows.start as usize..rows.end as usize);
+        debug_assert!(self.ids.as_slice().last() < from.ids.as_slice()[range.clone()].first());
+        self.ids.extend(&from.ids.as_slice()[range.clone()]);
+        self.versions.extend(&from.versions.as_slice()[range.clone()]);
+        self.checksums.extend(&from.checksums.as_slice()[range.clone()]);
+        let (at, before) = (self.payloads.len() as u64, self.ends.len());
+        self.payloads.extend(&from.payloads.as_slice()[start as usize..from.payload_start(rows.end) as usize]);
+        self.ends.extend(&from.ends.as_slice()[range]);
+        self.ends.as_mut_slice()[before..].iter_mut().for_each(|end| *end = *end - start + at);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }
@@ -78,9 +92,13 @@ impl Table {
     }
 
     fn payload_if_whole(&self, row: u32) -> Option<&[u8]> {
-        let (ends, row) = (self.ends.as_slice(), row as usize);
-        let start = if row == 0 { 0 } else { ends[row - 1] };
-        self.payloads.as_slice().get(start as usize..ends[row] as usize)
+        let (start, end) = (self.payload_start(row), self.ends.as_slice()[row as usize]);
+        self.payloads.as_slice().get(start as usize..end as usize)
+    }
+
+    /// Where the payload of a row begins, or would.
+    fn payload_start(&self, row: u32) -> u64 {
+        (row as usize).checked_sub(1).map_or(0, |before| self.ends.as_slice()[before])
     }
 
     /// The first row whose id is not before `id`.
@@ -90,6 +108,10 @@ impl Table {
 
     /// The row of this id.
     pub(crate) fn row_of(&self, id: &IdBytes) -> Option<u32> {
+        // Points often come in the order of ids: then most tables end before this one.
+        if self.ids.as_slice().last().is_none_or(|last| last < id) {
+            return None;
+        }
         let row = self.lower_bound(id);
         (self.ids.as_slice().get(row as usize) == Some(id)).then_some(row)
     }

@@ -1,5 +1,7 @@
 //! Dense rows of one element type with the kernels that compare them, and the one `match` from a run-time type to a static one.
 
+use std::ops::Range;
+
 use bytemuck::Zeroable;
 use half::f16;
 use rayon::prelude::*;
@@ -104,6 +106,12 @@ impl<T: Component> Dense<T> {
         }
     }
 
+    /// Appends rows of another that is of the same spec, as they are.
+    fn extend_stored(&mut self, from: &Self, slots: Range<usize>) {
+        assert_eq!(self.spec, from.spec, "rows of one layout");
+        self.rows.extend(&from.rows.as_slice()[slots.start * self.stride..slots.end * self.stride]);
+    }
+
     pub(crate) fn reserve(&mut self, rows: usize) {
         self.rows.reserve(rows * self.stride);
     }
@@ -187,7 +195,7 @@ impl Vectors {
 
 impl Vectors {
     /// Appends rows, on an error none, and returns their slots.
-    pub(crate) fn extend(&mut self, rows: Rows<'_>) -> Result<std::ops::Range<u32>, ExtendError> {
+    pub(crate) fn extend(&mut self, rows: Rows<'_>) -> Result<Range<u32>, ExtendError> {
         let (first, found) = (self.len(), self.len() + rows.len());
         if found > Slot::MAX_ROWS {
             return Err(ExtendError::TooMany { found });
@@ -200,6 +208,18 @@ impl Vectors {
     /// Appends a row that was stored before, as [`decode`](Vectors::decode) gave it: nothing is scaled or checked again.
     pub(crate) fn push_stored(&mut self, vector: &[f32]) {
         with_rows!(self, rows => rows.push_stored(vector));
+    }
+
+    /// Appends the rows `slots` of `from`, which must be of the same spec, as they are.
+    pub(crate) fn extend_stored(&mut self, from: &Vectors, slots: Range<usize>) {
+        match (self, from) {
+            (Vectors::F32(to), Vectors::F32(from)) => to.extend_stored(from, slots),
+            (Vectors::F16(to), Vectors::F16(from)) => to.extend_stored(from, slots),
+            (Vectors::U8(to), Vectors::U8(from)) => to.extend_stored(from, slots),
+            (Vectors::I8(to), Vectors::I8(from)) => to.extend_stored(from, slots),
+            (Vectors::Bits(to), Vectors::Bits(from)) => to.extend_stored(from, slots),
+            (to, from) => panic!("rows of {:?}, expected {:?}", from.spec(), to.spec()),
+        }
     }
 
     /// Makes room for `rows` rows in all.
