@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::folder::{Folder, Place};
+use super::home::Upkeep;
 use super::journal::Journal;
 use super::manifest::{LogStart, SegmentEntry};
 use super::plan::{self, Limits, Size};
@@ -18,6 +20,9 @@ use crate::faults::{self, Point};
 use crate::params::BuildOptions;
 use crate::segment::merge::{GONE, Merged, merge};
 use crate::segment::{Column, Index, Part, Segment, Table, Tombstones};
+
+/// How long it is waited for searches in segments that were replaced.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The segments as of one operation, as the manifest has them.
 #[derive(Debug)]
@@ -71,7 +76,7 @@ impl Shared {
         let new = write(&mut store, table, columns, &view)?;
         faults::reach(Point::SealWritten);
         if let Some((_, part)) = &new {
-            part.segment.indexes(view.fields());
+            part.segment.prepare(view.fields());
         }
         let mut parts = view.sealed.clone();
         parts.iter_mut().for_each(|part| part.rid(&view.schema.vectors));
@@ -178,6 +183,8 @@ impl Shared {
             if let (Some(folder), Some(number)) = (store.folder.as_mut(), number) {
                 folder.give_up(number);
             }
+        } else if self.options.upkeep == Upkeep::Background {
+            let_go(sources);
         }
         outcome
     }
@@ -203,7 +210,7 @@ impl Shared {
         faults::reach(Point::MergeWritten);
         if let Some((_, part)) = &new {
             // So that no search waits for it.
-            part.segment.indexes(self.view().fields());
+            part.segment.prepare(self.view().fields());
         }
         let mut store = self.store.lock();
         if store.pending.is_some() || self.is_closed() {
@@ -250,6 +257,16 @@ impl Shared {
         let merge_rows = (self.options.merge_bytes / row_bytes).min(crate::ids::Slot::MAX_ROWS);
         Limits { seal_rows: self.options.seal_rows, merge_rows }
     }
+}
+
+/// Lets go of segments that were replaced, once no search uses them: whoever has one last unmaps it and gives back the room of its file,
+/// which for a search would be a long time to take. It is not waited for longer than [`PATIENCE`].
+fn let_go(replaced: Vec<Part>) {
+    let asked = Instant::now();
+    while replaced.iter().any(|part| Arc::strong_count(&part.segment) > 1) && asked.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(replaced);
 }
 
 /// Where `source` is now among `parts`: seals add to them, and one merge at a time takes from them.

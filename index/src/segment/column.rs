@@ -254,6 +254,11 @@ impl Column {
         }
     }
 
+    /// As [`Index::measure_costs`].
+    pub(crate) fn measure_costs(&self) {
+        self.index.measure_costs();
+    }
+
     /// Proves the invariants of the graph, if there is one.
     pub(crate) fn check(&self) -> Result<Option<GraphReport>, GraphFault> {
         self.index.check()

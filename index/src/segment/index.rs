@@ -350,6 +350,16 @@ impl Index {
         }
     }
 
+    /// Measures what the ways through a graph cost here, unless that is known.
+    pub(crate) fn measure_costs(&self) {
+        match self {
+            Index::Flat(_) => {}
+            Index::Hnsw(index) => _ = index.costs(),
+            Index::Quantized(index) => _ = index.costs(),
+            Index::Compact(index) => _ = index.costs(),
+        }
+    }
+
     /// Proves the invariants of the graph, if there is one.
     pub(crate) fn check(&self) -> Result<Option<GraphReport>, GraphFault> {
         match self {
