@@ -64,7 +64,7 @@ pub struct Wanted {
     pub spec: VectorSpec,
     /// How many there will be.
     pub rows: usize,
-    /// Up to so many rows all are compared, without a graph; see [`SCANNED_ROWS`](Wanted::SCANNED_ROWS).
+    /// Up to so many rows all are scanned, without a graph; see [`SCANNED_ROWS`](Wanted::SCANNED_ROWS).
     pub scanned_rows: usize,
     /// Whether every coordinate is a whole number in 0..=255.
     pub whole_numbers: bool,
@@ -153,7 +153,10 @@ impl Wanted {
     pub fn choose(&self) -> Result<Choice, TooLarge> {
         let choice = |layout, reasons| Choice { layout, bytes: self.bytes(layout), reasons };
         if self.rows <= self.scanned_rows {
-            let why = format!("{} rows: up to {} all are compared, which is exact", self.rows, self.scanned_rows);
+            let why = format!(
+                "{} rows: up to {} there is no graph, and all are compared, of many by codes first",
+                self.rows, self.scanned_rows
+            );
             return self.fitting(vec![choice(Layout::Flat, vec![why])]);
         }
         let (spec, coded) = (self.spec, QuantizedGraph::supports(self.spec));

@@ -3,26 +3,24 @@
 use rayon::prelude::*;
 
 use crate::bytes::Array;
-use crate::distance::fastscan::{Block, LANES, Table, Units, code_bytes, pack};
+use crate::distance::fastscan::LANES;
 use crate::distance::simd::{Simd, Task, dispatch, isa};
 use crate::ids::Slot;
-use crate::metric::{ElementType, Metric};
+use crate::metric::Metric;
 use crate::pool::{Candidate, Pool};
-use crate::qgraph::build::{mean_of, radius_of, scale_of};
+use crate::qgraph::build::scale_of;
 use crate::qgraph::{Unsupported, load};
 use crate::quant::byte::{self, BLOCK, ByteQuery, Scale};
 use crate::quant::codes::{CodeQuery, Codes};
-use crate::quant::frame::Frame;
-use crate::quant::neighbor;
+use crate::quant::frame::{Frame, mean_of, radius_of};
 use crate::quant::nested::Bits;
 use crate::quant::rotation::Rotation;
 use crate::query::{BuildError, Hit, SearchError};
 use crate::rows::{Rows, VectorRef};
 use crate::scratch::Scratch;
+use crate::sketch::Sketch;
 use crate::spec::VectorSpec;
 use crate::vectors::dense::Vectors;
-
-use half::f16;
 
 /// How a row is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,29 +59,24 @@ enum Store {
     Full(Vectors),
     Byte { scale: Scale, rows: Array<u8>, stride: usize },
     Nested(Codes, Bits),
-    Bit { frame: Frame, units: Units, blocks: Array<u8>, factors: Array<[f16; 2 * LANES]> },
+    Bit(Sketch),
 }
 
 impl Coded {
     /// Codes of `rows`, of f32, f16 or u8 by L2, dot or cosine; `rotated` first, where the code knows of it.
     pub fn new(spec: VectorSpec, code: Code, rotated: bool, rows: Rows<'_>) -> Result<Self, BuildError> {
         let (metric, element) = (spec.metric(), spec.element());
-        let floats = matches!(element, ElementType::F32 | ElementType::F16);
-        let fits = match metric {
-            Metric::L2 | Metric::Dot => floats || element == ElementType::U8,
-            Metric::Cosine => floats,
-            _ => false,
-        };
-        if code != Code::Full && !fits {
+        if code != Code::Full && !Sketch::supports(spec) {
             return Err(Unsupported { metric, element }.into());
         }
         let mut vectors = Vectors::new(spec);
         vectors.extend(rows)?;
         let rows = vectors.len();
         let scale = if metric == Metric::L2 { scale_of(&vectors) } else { Scale::Own };
+        let decode = |slot, out: &mut Vec<f32>| vectors.decode(Slot(slot), out);
         let frame = || {
             let rotation = rotated.then(|| Rotation::new(spec.dim(), 0));
-            Frame::new(mean_of(&vectors, spec.dim()), rotation)
+            Frame::new(mean_of(rows, spec.dim(), decode), rotation)
         };
         let store = match code {
             Code::Full => Store::Full(vectors),
@@ -101,40 +94,12 @@ impl Coded {
             }
             Code::Nested(bits) => {
                 let frame = frame();
-                let decode = |slot, out: &mut Vec<f32>| vectors.decode(Slot(slot), out);
                 let radius = radius_of(rows, decode, frame.centre.as_slice());
                 Store::Nested(Codes::new(frame, metric, scale, (rows, radius), decode), bits)
             }
-            Code::Bit => Self::bits(&vectors, frame()),
+            Code::Bit => Store::Bit(Sketch::within(frame(), spec, rows, decode)),
         };
         Ok(Coded { spec, rows, store })
-    }
-
-    /// One-bit codes of all rows, in blocks.
-    fn bits(vectors: &Vectors, frame: Frame) -> Store {
-        let units =
-            Units::of(radius_of(vectors.len(), |slot, out| vectors.decode(Slot(slot), out), frame.centre.as_slice()));
-        let (bytes, count) = (code_bytes(frame.out_dim()), vectors.len().div_ceil(LANES));
-        let metric = vectors.spec().metric();
-        let (mut blocks, mut factors) = (Array::default(), Array::default());
-        blocks.resize(count * bytes);
-        factors.resize(count);
-        let centre = vec![0.0_f32; frame.out_dim()];
-        let tasks = blocks.as_mut_slice().par_chunks_mut(bytes).zip(factors.as_mut_slice()).enumerate();
-        tasks.for_each_init(Default::default, |buffers: &mut (Vec<f32>, Vec<f32>), (block, (codes, factors))| {
-            let mut bits = neighbor::bits(frame.out_dim());
-            *factors = [f16::INFINITY; 2 * LANES];
-            for lane in 0..LANES.min(vectors.len() - block * LANES) {
-                vectors.decode(Slot((block * LANES + lane) as u32), &mut buffers.0);
-                let (row, rotated) = (&buffers.0, &mut buffers.1);
-                let encode =
-                    OneBit { bits: (&mut bits, lane), frame: &frame, centre: &centre, row, rotated, metric, units };
-                let code = dispatch(isa(), encode);
-                (factors[lane], factors[LANES + lane]) = (code.add, code.rescale);
-            }
-            pack(&bits, codes);
-        });
-        Store::Bit { frame, units, blocks, factors }
     }
 
     /// Number of rows.
@@ -161,7 +126,7 @@ impl Coded {
                     Bits::Eight => 2 * codes.plane() + terms + terms,
                 }
             }
-            Store::Bit { frame, .. } => frame.out_dim() / 8 + 2 * size_of::<f16>(),
+            Store::Bit(sketch) => sketch.row_bytes(),
         }
     }
 
@@ -184,27 +149,6 @@ impl Coded {
         dispatch(isa(), Scan { coded: self, query: &vector, pool: &mut pool });
         hits.extend(pool.candidates().iter().map(|&candidate| Hit::from(candidate)));
         Ok(())
-    }
-}
-
-/// Writes one lane of one-bit codes.
-struct OneBit<'a> {
-    bits: (&'a mut [[u16; LANES]], usize),
-    centre: &'a [f32],
-    frame: &'a Frame,
-    row: &'a [f32],
-    rotated: &'a mut Vec<f32>,
-    metric: Metric,
-    units: Units,
-}
-
-impl Task for OneBit<'_> {
-    type Output = neighbor::Factors;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> neighbor::Factors {
-        self.frame.enter(simd, self.row, self.rotated);
-        neighbor::encode(simd, self.bits, self.centre, self.rotated, 1.0, self.metric, self.units)
     }
 }
 
@@ -253,20 +197,7 @@ impl Task for Scan<'_> {
                     take(first, &out[..count]);
                 }
             }
-            Store::Bit { frame, units, blocks, factors } => {
-                let (mut rotated, mut table) = (Vec::new(), Table::default());
-                frame.enter(simd, query, &mut rotated);
-                table.set(simd, &rotated);
-                let blocks = blocks.as_slice().chunks_exact(code_bytes(frame.out_dim()));
-                for (block, (codes, factors)) in blocks.zip(factors.as_slice()).enumerate() {
-                    let (add, rescale) = factors.split_at(LANES);
-                    let add = add.first_chunk().expect("two lane arrays");
-                    let rescale = rescale.first_chunk().expect("two lane arrays");
-                    let block_of = Block { codes, add, rescale, units: *units };
-                    simd.estimates(block_of, &table, 0.0, f32::INFINITY, &[], &mut out);
-                    take((block * LANES) as u32, &out);
-                }
-            }
+            Store::Bit(sketch) => sketch.estimates(query, take),
         }
     }
 }

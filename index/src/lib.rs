@@ -9,18 +9,19 @@
 //! faults  storage/mmap  vfs/{real, sim}        safeguards by name; a mapped file; all file access
 //! bytes                                        flat arrays: grown in memory, or a mapped file's
 //! spec named pool visited mask query           a vector checked; vectors by name; a beam; a visited set; a set of rows; an answer
-//! vectors/dense  exact  scratch  threads       stored rows, and exact search over them
+//! vectors/dense  exact  compare  scratch  threads   stored rows, and exact search over them
 //! planner/cost                                 how a filtered search goes about it
 //! graph/{level, links, select, search, build, repair, refine, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
 //! quant/{rotation, frame, byte, neighbor, nested, codes}   vectors in fewer bits
+//! sketch/{scan}                                a bit per coordinate of every row, and what a scan over these compares
 //! qgraph/{layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
 //! compact/{params, walk, masked, save}                 the same graph walked on nested codes, in a sixth of the memory
 //! coded                                        codes compared one by one: what they can find
 //! choose                                       which of these layouts, and why
 //! filter/{path, time, geo, text, index/}        which points match, by id and payload; indexes over payloads
-//! segment/{tombstones, table, index, column, builder, merge}    points that no longer change, in memory or in mapped files
+//! segment/{tombstones, table, scanned, index, column, builder, merge}    points that no longer change, in memory or in mapped files
 //! wal/{frame, reader, writer}                  what was acknowledged, in order, until segments hold it
 //! collection/{record, change, manifest, folder, journal, plan, upkeep, shared, …}   points that change, made to last
 //! ```
@@ -41,6 +42,7 @@ mod bytes;
 mod choose;
 mod coded;
 mod compact;
+mod compare;
 mod exact;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
@@ -58,6 +60,7 @@ mod qgraph;
 mod quant;
 mod scratch;
 mod segment;
+mod sketch;
 mod storage;
 mod threads;
 mod vectors;

@@ -154,7 +154,7 @@ impl<'a> Report<'a> {
     pub fn legend(&self) -> String {
         format!(
             "Every engine by its fastest setting that reaches the recall, of all that were tried. Ours is what the planner chose; where \
-             hops are 0 that is the scan. Scan QPS is ours when told to compare every row that matches. Qdrant is the faster of its \
+             hops are 0 that is a scan, by one-bit codes if fewer distances were computed than rows match. Scan QPS is ours when told to compare every row that matches. Qdrant is the faster of its \
              shards of floats and of bytes, with and without ACORN; Qdrant exact compares every row that matches. Whole counts queries \
              that were given k different rows that match. {NOTHING}: no setting reaches the recall. The time is that of the whole query, \
              the filter included."

@@ -1,4 +1,4 @@
-//! `vicino-filtered` as a measured engine: the quantized graph with payload indexes, each query with a filter of its own.
+//! `vicino-filtered` as a measured engine: the quantized graph with a sketch and payload indexes, each query with a filter of its own.
 //!
 //! The clock runs around all that a filter costs: looking it up in the indexes, choosing a way, searching.
 
@@ -67,7 +67,9 @@ impl Engine for Filtered {
         let options = BuildOptions { threads, progress: None };
         let rows = train.rows()?;
         let count = rows.len();
-        self.index = Some(QuantizedGraph::build(spec, QuantizedParams::default(), rows, &options)?);
+        let index = QuantizedGraph::build(spec, QuantizedParams::default(), rows, &options)?;
+        index.make_sketch(&options);
+        self.index = Some(index);
         self.live = Mask::all(count);
         let columns: Map<String, Value> = serde_json::from_slice(&fs::read(&build.payload)?)?;
         for key in columns.keys() {

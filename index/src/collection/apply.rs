@@ -7,6 +7,7 @@ use super::{Collection, Payload, Point, Schema, UpsertError};
 use crate::filter::IndexedField;
 use crate::ids::{IdBytes, PointId};
 use crate::named::{NamedVector, StoredVector, VectorEdit, VectorSet};
+use crate::params::BuildOptions;
 use crate::segment::builder::Builder;
 use crate::segment::merge::merge;
 use crate::segment::{Index, Part, Segment};
@@ -87,7 +88,7 @@ impl Collection {
         let schema = Arc::clone(&self.schema);
         let mut rows = Builder::new(&schema.vectors, count, 0);
         put(&mut rows, version, self);
-        let (table, columns) = rows.finish(Index::Flat);
+        let (table, columns) = rows.finish(Index::flat);
         let segment = Segment::new(0, table, columns);
         for row in 0..segment.table.len() as u32 {
             self.kill(&segment.table.id_bytes(row));
@@ -161,10 +162,12 @@ impl Collection {
             let pair = self.growing.split_off(self.growing.len() - 2);
             let merged = merge(&pair, &self.schema.vectors).rows;
             if merged.len() > 0 {
-                let (table, columns) = merged.finish(Index::Flat);
+                let (table, columns) = merged.finish(Index::flat);
                 self.growing.push(Part::new(Segment::new(0, table, columns)));
             }
         }
+        // So that no search meets many rows without one.
+        self.growing.iter().for_each(|part| self.schema.make_sketches(&part.segment, &BuildOptions::default()));
     }
 
     /// Does what `record` says and returns the number of this operation. Errors, having changed nothing, only where a record does not

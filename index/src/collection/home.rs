@@ -67,7 +67,7 @@ pub struct Options {
     pub upkeep: Upkeep,
     /// What is new is sealed when the log has so many bytes: as many are read at the next start, and kept in memory.
     pub checkpoint_after: u64,
-    /// What is new is sealed when it has so many rows: as many are compared one by one.
+    /// What is new is sealed when it has so many rows: as many are scanned, by codes and vectors.
     pub seal_rows: usize,
     /// Segments are merged up to so many bytes of vectors: a few times as many are needed to build the graph.
     pub merge_bytes: usize,

@@ -65,8 +65,9 @@ pub struct Schema {
     pub vectors: VectorSet,
     /// How graphs are built. Where a graph is walked on codes, as it is for floats by L2 or cosine and for bytes by L2, only `seed` counts.
     pub hnsw: HnswParams,
-    /// In a segment with up to this many bytes of vectors, of one name, to be compared a search compares all of them and is exact; above, it walks
-    /// the graph. A segment that is no larger gets none.
+    /// A segment with no more bytes of vectors, of one name, gets no graph. Any other value than the default says besides that a search
+    /// that has no more to compare in a segment compares all of them and is exact; by default that is so up to
+    /// [`EXACT_BYTES`](Schema::EXACT_BYTES), and above them the way is chosen by what it costs.
     pub full_scan_bytes: usize,
     /// Which layout graphs get. In every one vectors are kept as they came, beside their codes unless these are exact: they are given
     /// back, and covered by checksums.
@@ -108,10 +109,23 @@ impl Schema {
     /// The default `full_scan_bytes`: 10,000 KiB, as Qdrant has it.
     pub const DEFAULT_FULL_SCAN_BYTES: usize = 10_000 << 10;
 
+    /// Bytes of vectors that take no longer to compare than any other way to the nearest: a walk, or a scan over codes.
+    pub const EXACT_BYTES: usize = 256 << 10;
+
+    /// Bytes of vectors that a search of a segment compares whatever else there is.
+    fn compared_bytes(&self) -> usize {
+        if self.full_scan_bytes == Self::DEFAULT_FULL_SCAN_BYTES { Self::EXACT_BYTES } else { self.full_scan_bytes }
+    }
+
     /// An index of `vectors`, in the layout that is chosen for them.
     fn index(&self, vectors: Vectors, options: &BuildOptions<'_>) -> Index {
         let choice = self.choose(vectors.spec(), vectors.len(), || Index::are_whole(&vectors));
         Index::build(vectors, choice.layout, self.hnsw, options)
+    }
+
+    /// Makes the sketches that `segment` lacks, as far as vectors may take so much.
+    fn make_sketches(&self, segment: &Segment, options: &BuildOptions<'_>) {
+        segment.make_sketches(|rows| self.layout.memory(rows), options);
     }
 
     /// The layout of an index of so many rows, and why; whether they are whole numbers is asked where a graph is needed.
@@ -300,7 +314,9 @@ impl Collection {
         let merged = merge(&parts, &self.schema.vectors);
         let (table, columns) = merged.rows.finish(|vectors| self.schema.index(vectors, options));
         (self.frozen, self.growing) = (Vec::new(), Vec::new());
-        self.sealed = vec![Part::new(Segment::new(0, table, columns))];
+        let segment = Segment::new(0, table, columns);
+        self.schema.make_sketches(&segment, options);
+        self.sealed = vec![Part::new(segment)];
     }
 
     /// The point of this id.

@@ -12,7 +12,8 @@ use crate::planner::{Explain, Plan};
 use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
-use crate::segment::{Buffers, Column, Part, Reach};
+use crate::segment::{Buffers, Column, Part, Reach, Way};
+use crate::sketch::Sketch;
 
 thread_local! {
     /// A search's buffers stay with the thread, so that a search allocates only its answer.
@@ -26,7 +27,7 @@ pub struct SegmentExplain {
     pub kind: IndexKind,
     /// Why it is that, in words.
     pub reasons: Vec<String>,
-    /// The part of the true neighbours that is to be expected: 1 of a scan, and of a walk to a recall, without a filter, what was measured when the
+    /// The part of the true neighbours that is to be expected: 1 of a scan, .999 of one over codes, and of a walk to a recall, without a filter, what was measured when the
     /// graph was built. Absent where nothing was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_recall: Option<f32>,
@@ -55,9 +56,9 @@ struct Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    /// What a walk for `k` of `live` rows of `column` is after.
-    fn reach(&self, column: &Column, k: usize, live: usize) -> Reach {
-        Reach { k, depth: column.depth(k, self.effort).among(live), bits: self.bits }
+    /// What a search for `k` of `live` rows of `column` is after.
+    fn reach(&self, column: &Column, (k, within): (usize, f32), live: usize) -> Reach {
+        Reach { k, depth: column.depth(k, self.effort).among(live), bits: self.bits, within }
     }
 }
 
@@ -78,8 +79,9 @@ impl From<Explain> for Done {
 }
 
 impl Collection {
-    /// The nearest points, nearest first, ties by id; of those that have a vector of the name [`using`](Search::using). Exact if asked for; else each segment is searched by its graph, unless it has none
-    /// or its vectors to be compared are at most [`Schema::full_scan_bytes`](super::Schema::full_scan_bytes). With a filter, payload
+    /// The nearest points, nearest first, ties by id; of those that have a vector of the name [`using`](Search::using). Exact if asked for; else each segment is searched by its graph, or where
+    /// it has none by a scan, over codes if there are many rows, unless its vectors to be compared are so few that all are
+    /// ([`Schema::full_scan_bytes`](super::Schema::full_scan_bytes)). With a filter, payload
     /// indexes say which points match, as far as they know; the others are asked, and the way to the nearest is chosen by what each
     /// costs: `k` of them unless there are fewer. Errors if the vector does not fit the schema, or no
     /// vector has that name.
@@ -101,6 +103,7 @@ impl Collection {
             let vector = self.schema.vectors.get(using).expect("a vector that was searched for");
             let column = part.segment.column(vector.number());
             let expected_recall = match (&filter, column, reach) {
+                _ if search.is_by_codes() => Some(Sketch::EXPECTED_RECALL),
                 _ if search.fell_back => Some(1.0),
                 (_, _, None) | (_, None, _) => Some(1.0),
                 (None, Some(column), Some(reach)) => column.expected_recall(reach),
@@ -152,12 +155,15 @@ impl Collection {
         let wanted = Candidates { vector, filter, k, effort, bits, exact, except };
         BUFFERS.with_borrow_mut(|(buffers, hits)| {
             let mut nearest: Vec<(f32, PointId, &Part, Slot)> = Vec::new();
+            let mut within = f32::INFINITY;
             for part in self.parts() {
                 let done = match (part.segment.column(vector.number()), &wanted.filter) {
                     (Some(column), Some(filter)) => {
-                        self.search_matching((part, column), query, filter, &wanted, buffers, hits)?
+                        self.search_matching((part, column), (query, within), filter, &wanted, buffers, hits)?
                     }
-                    (Some(column), None) => self.search_live((part, column), query, &wanted, buffers, hits)?,
+                    (Some(column), None) => {
+                        self.search_live((part, column), (query, within), &wanted, buffers, hits)?
+                    }
                     (None, _) => {
                         hits.clear();
                         Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0).into()
@@ -166,6 +172,12 @@ impl Collection {
                 explain(part, done);
                 nearest
                     .extend(hits.iter().map(|hit| (hit.distance, part.segment.table.id(hit.slot.0), part, hit.slot)));
+                if nearest.len() >= k && !hits.is_empty() {
+                    let (_, farthest, _) =
+                        nearest.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                    within = farthest.0;
+                    nearest.truncate(k);
+                }
             }
             nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             nearest.truncate(k);
@@ -180,16 +192,16 @@ impl Collection {
         })
     }
 
-    /// Whether to compare `count` vectors one by one whatever graph there is.
+    /// Whether to compare `count` vectors one by one whatever graph or codes there are.
     fn is_small(&self, wanted: &Candidates<'_>, count: usize) -> bool {
-        wanted.exact || count * wanted.vector.row_bytes() <= self.schema.full_scan_bytes
+        wanted.exact || count * wanted.vector.row_bytes() <= self.schema.compared_bytes()
     }
 
-    /// Puts the nearest live rows of one part into `hits`.
+    /// Puts the nearest live rows of one part into `hits`; those within `within` at least.
     fn search_live(
         &self,
         (part, column): (&Part, &Column),
-        query: VectorRef<'_>,
+        (query, within): (VectorRef<'_>, f32),
         wanted: &Candidates<'_>,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
@@ -202,21 +214,21 @@ impl Collection {
             return Ok(Explain::of(Plan::Nothing, live, rows, 0).into());
         }
         let accept = |row: Slot| !part.dead.contains(row.0) && Some(row.0) != except;
-        if self.is_small(wanted, live) || column.kind() == IndexKind::Flat {
+        if self.is_small(wanted, live) {
             column.exact(query, k, &accept, buffers, hits)?;
             return Ok(Explain::of(Plan::Scan, live, rows, rows as u64).into());
         }
-        let reach = wanted.reach(column, k, live);
-        let stats = column.search(query, reach, &accept, buffers, hits)?;
-        let search = Explain { hops: stats.hops, ..Explain::of(Plan::Walk, live, rows, stats.distances) };
-        Ok(Done { asked: 0, reach: Some(reach), search })
+        let reach = wanted.reach(column, (k, within), live);
+        let Way { plan, estimates, distances, hops } = column.search(query, reach, &accept, buffers, hits)?;
+        let search = Explain { estimates, hops, ..Explain::of(plan, live, rows, distances) };
+        Ok(Done { asked: 0, reach: (plan == Plan::Walk).then_some(reach), search })
     }
 
-    /// Puts the nearest rows of one part that match into `hits`.
+    /// Puts the nearest rows of one part that match into `hits`; those within `within` at least.
     fn search_matching(
         &self,
         (part, column): (&Part, &Column),
-        query: VectorRef<'_>,
+        (query, within): (VectorRef<'_>, f32),
         filter: &Filter,
         wanted: &Candidates<'_>,
         buffers: &mut Buffers,
@@ -236,13 +248,12 @@ impl Collection {
         if k == 0 {
             return Ok(Done { asked, ..Explain::of(Plan::Nothing, matching, rows, 0).into() });
         }
-        let scan = Explain::of(Plan::Scan, matching, rows, matching as u64);
         if self.is_small(wanted, matching) {
             column.exact_among(query, k, &mask, buffers, hits)?;
-            return Ok(Done { asked, ..scan.into() });
+            return Ok(Done { asked, ..Explain::of(Plan::Scan, matching, rows, matching as u64).into() });
         }
-        let reach = wanted.reach(column, k, matching);
-        let search = column.search_masked(query, reach, &mask, buffers, hits)?.unwrap_or(scan);
+        let reach = wanted.reach(column, (k, within), matching);
+        let search = column.search_masked(query, reach, &mask, buffers, hits)?;
         let walked = matches!(search.plan, Plan::Walk | Plan::Guided);
         Ok(Done { asked, reach: walked.then_some(reach), search })
     }

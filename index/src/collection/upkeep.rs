@@ -72,10 +72,11 @@ impl Shared {
         let Some(Pending { view, log }) = self.set_apart(&mut store)? else { return Ok(false) };
         faults::reach(Point::SealBegun);
         let Merged { rows, moves } = merge(&view.frozen, &view.schema.vectors);
-        let (table, columns) = rows.finish(Index::Flat);
+        let (table, columns) = rows.finish(Index::flat);
         let new = write(&mut store, table, columns, &view)?;
         faults::reach(Point::SealWritten);
         if let Some((_, part)) = &new {
+            view.schema.make_sketches(&part.segment, &BuildOptions { threads: 1, progress: None });
             part.segment.prepare(view.fields());
         }
         let mut parts = view.sealed.clone();
@@ -210,6 +211,7 @@ impl Shared {
         faults::reach(Point::MergeWritten);
         if let Some((_, part)) = &new {
             // So that no search waits for it.
+            schema.make_sketches(&part.segment, options);
             part.segment.prepare(self.view().fields());
         }
         let mut store = self.store.lock();
@@ -244,8 +246,15 @@ impl Shared {
         Ok(true)
     }
 
+    /// Makes the sketches that are in no file, of segments that were there when the collection was opened.
+    pub(super) fn make_sketches(&self, options: &BuildOptions<'_>) {
+        let view = self.view();
+        view.parts().for_each(|part| view.schema.make_sketches(&part.segment, options));
+    }
+
     /// Does all that is due.
     pub(super) fn keep_up(&self) -> Result<(), CheckpointError> {
+        self.make_sketches(&BuildOptions::default());
         while self.seal_due() && self.seal()? {}
         while self.rewrite(false, &BuildOptions::default())? {}
         Ok(())

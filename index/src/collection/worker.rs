@@ -114,7 +114,8 @@ fn seal(shared: &Shared, signal: &Signal) {
     }
 }
 
-/// Merges what is due. A build under way is given up when the thread is to end: the progress it reports unwinds it.
+/// Makes the sketches that are missing, and merges what is due. A build under way is given up when the thread is to end: the progress it
+/// reports unwinds it.
 fn merge(shared: &Shared, signal: &Signal) {
     let progress = |_: usize, _: usize| {
         if signal.stopped() {
@@ -122,20 +123,30 @@ fn merge(shared: &Shared, signal: &Signal) {
         }
     };
     let options = BuildOptions { threads: 0, progress: Some(&progress) };
+    if built(|| shared.make_sketches(&options)).is_none() {
+        return;
+    }
     while !signal.stopped() {
         // Whoever waits for another collection's merge can still be told to end.
         let Some(_turn) = MERGING.try_lock_for(NAP) else { continue };
-        let work = || match pool() {
-            Some(pool) => pool.install(|| shared.rewrite(false, &options)),
-            None => shared.rewrite(false, &options),
-        };
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return,
-            Ok(Err(error)) => return shared.tell(error),
-            Err(panic) if panic.is::<GivenUp>() => return,
-            Err(panic) => resume_unwind(panic),
+        match built(|| shared.rewrite(false, &options)) {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) | None => return,
+            Some(Err(error)) => return shared.tell(error),
         }
+    }
+}
+
+/// What `work` gives, done on the threads for builds; none if it was given up.
+fn built<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    let work = || match pool() {
+        Some(pool) => pool.install(work),
+        None => work(),
+    };
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => Some(done),
+        Err(panic) if panic.is::<GivenUp>() => None,
+        Err(panic) => resume_unwind(panic),
     }
 }
 

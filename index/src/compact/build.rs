@@ -8,11 +8,11 @@ use crate::bytes::Array;
 use crate::graph::links::NONE;
 use crate::ids::Slot;
 use crate::params::BuildOptions;
-use crate::qgraph::build::radius_of;
 use crate::qgraph::calibrate::Calibration;
 use crate::qgraph::{DEGREE, QuantizedGraph};
 use crate::quant::codes::Codes;
 use crate::quant::frame::Frame;
+use crate::quant::frame::radius_of;
 use crate::query::BuildError;
 use crate::rows::Rows;
 use crate::spec::VectorSpec;
@@ -74,6 +74,7 @@ impl CompactGraph {
             full,
             calibration: Calibration::default(),
             costs: OnceLock::new(),
+            sketch: OnceLock::new(),
         };
         index.calibration = index.calibrate(&sample, dropped.as_ref());
         index

@@ -4,12 +4,13 @@
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::params::SearchParams;
-use crate::planner::{Costs, Explain, Plan, Probe, timed};
+use crate::planner::{Asked, CodedCosts, Costs, Explain, Plan, Probe, timed};
 use crate::qgraph::masked::effort;
 use crate::qgraph::{QuantizedStats, load};
 use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
+use crate::sketch::Sketch;
 
 use super::walk::{Counts, Limits};
 use super::{CompactGraph, CompactScratch, CompactSearch, Run};
@@ -56,24 +57,33 @@ impl CompactGraph {
         assert_eq!(mask.rows(), self.len(), "a mask of this index");
         hits.clear();
         let plan = plan.map(|plan| if plan == Plan::Guided { Plan::Walk } else { plan });
-        let rows = (self.len(), mask.len());
-        let course = self.costs().course(rows, limits.results, effort(limits.k), plan, false);
+        let sketch = self.sketch.get().map(|sketched| &sketched.sketch);
+        let asked = Asked {
+            rows: self.len(),
+            matching: mask.len(),
+            blocks: if sketch.is_some() { Sketch::blocks_of(mask) } else { 0 },
+            k: limits.results,
+            effort: effort(limits.k),
+            guides: false,
+        };
+        let course = self.costs().course(asked, plan);
         let limits = Limits { results: course.few(limits.results), k: course.few(limits.k), ..limits };
         let accept = |slot| mask.contains(slot);
-        let exactly = Run { limits, give_up: false, accept: Some(&accept), mask: Some(mask) };
+        let sketch = sketch.filter(|_| course.by_codes);
+        let scanning = Run { limits, give_up: false, accept: Some(&accept), mask: Some(mask), sketch };
         let stats = match course.plan {
             Plan::Nothing => self.spec.check(query).map(|()| QuantizedStats::default())?,
-            Plan::Scan => self.compare(query, &exactly, scratch, hits)?,
+            Plan::Scan | Plan::Coded => self.compare(query, &scanning, scratch, hits)?,
             Plan::Walk | Plan::Guided => {
                 let give_up = course.budget < limits.max_hops;
                 // A walk that keeps what matches goes far beyond the k nearest of all; it needs no slack to find them.
                 let slack = limits.slack * course.share();
                 let limits = Limits { slack, max_hops: course.budget.min(limits.max_hops), ..limits };
-                self.one(query, &Run { limits, give_up, ..exactly }, scratch, hits)?
+                self.one(query, &Run { limits, give_up, ..scanning }, scratch, hits)?
             }
         };
-        let fell_back = stats.scans > 0 && course.plan != Plan::Scan;
-        Ok(course.explain(stats.distances + stats.rescored, stats.hops, fell_back))
+        let fell_back = stats.scans > 0 && !matches!(course.plan, Plan::Scan | Plan::Coded);
+        Ok(course.explain((stats.estimates, stats.distances + stats.rescored), stats.hops, fell_back))
     }
 
     /// Compares the rows of a search for `query`, without a walk.
@@ -97,9 +107,12 @@ impl CompactGraph {
         Ok(self.stats(walk, ranking, true))
     }
 
-    /// What searches of this index cost here. Measured once, in about a millisecond.
+    /// What searches of this index cost here. Measured once, in about a millisecond, and as long again for a sketch.
     pub fn costs(&self) -> Costs {
-        *self.costs.get_or_init(|| self.measure())
+        let costs = *self.costs.get_or_init(|| self.measure());
+        let coded =
+            self.sketch.get().map(|sketched| sketched.costs(|| self.measure_coded(&sketched.sketch, costs.row_ns)));
+        Costs { coded, ..costs }
     }
 
     fn measure(&self) -> Costs {
@@ -109,11 +122,31 @@ impl CompactGraph {
             self.vector(row, &mut vector);
             let query = VectorRef::from(vector.as_slice());
             let (stats, walk) = timed(|| self.search(query, params, &mut scratch, &mut hits));
-            let accept = |slot| sample.contains(slot);
-            let limits = self.limits(params);
-            let run = Run { limits, give_up: false, accept: Some(&accept), mask: Some(sample) };
-            let (done, scan) = timed(|| self.compare(query, &run, &mut scratch, &mut hits));
+            let (done, scan) = timed(|| self.compare_among(query, sample, None, &mut scratch));
             stats.ok().filter(|_| done.is_ok()).map(|stats| Probe { walk, hops: stats.hops, scan })
         })
+    }
+
+    fn measure_coded(&self, sketch: &Sketch, row_ns: f32) -> CodedCosts {
+        let (mut scratch, mut vector) = (CompactScratch::new(), Vec::new());
+        CodedCosts::measure(self.len(), row_ns, |row, sample| {
+            self.vector(row, &mut vector);
+            let query = VectorRef::from(vector.as_slice());
+            let (stats, time) = timed(|| self.compare_among(query, sample, Some(sketch), &mut scratch));
+            stats.ok().map(|stats| (time, stats.distances))
+        })
+    }
+
+    /// Compares the rows of `mask`, by the defaults of a search.
+    fn compare_among(
+        &self,
+        query: VectorRef<'_>,
+        mask: &Mask,
+        sketch: Option<&Sketch>,
+        scratch: &mut CompactScratch,
+    ) -> Result<QuantizedStats, SearchError> {
+        let (accept, limits) = (|slot| mask.contains(slot), self.limits(CompactSearch::default()));
+        let run = Run { limits, give_up: false, accept: Some(&accept), mask: Some(mask), sketch };
+        self.compare(query, &run, scratch, &mut Vec::new())
     }
 }

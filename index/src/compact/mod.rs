@@ -19,24 +19,26 @@ mod walk;
 use std::sync::OnceLock;
 
 use crate::bytes::Array;
+use crate::compare::Compare;
 use crate::distance::fastscan::Units;
 use crate::distance::simd::{Simd, dispatch, isa};
 use crate::graph::links::chain;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::metric::Metric;
-use crate::params::SearchParams;
+use crate::params::{BuildOptions, SearchParams};
 use crate::planner::Costs;
 use crate::qgraph::calibrate::Calibration;
 use crate::qgraph::entry::Entries;
 use crate::qgraph::exact::Kept;
-use crate::qgraph::rank::{Compare, Ranking};
+use crate::qgraph::rank::Ranking;
 use crate::qgraph::{DEGREE, Loader, QuantizedStats};
 use crate::quant::byte::Scale;
 use crate::quant::codes::{CodeQuery, Codes, row_bytes};
 use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::{Rows, VectorRef};
+use crate::sketch::{Eligible, Sketch, Sketched};
 use crate::spec::VectorSpec;
 use crate::storage::save::vector_bytes;
 use crate::vectors::dense::Vectors;
@@ -84,6 +86,8 @@ pub struct CompactGraph {
     calibration: Calibration,
     /// Measured when first needed.
     costs: OnceLock<Costs>,
+    /// There once it was asked for.
+    sketch: OnceLock<Sketched>,
 }
 
 /// The buffers of searches on one thread.
@@ -113,12 +117,14 @@ struct Run<'a> {
     accept: Option<&'a dyn Fn(Slot) -> bool>,
     /// The rows that `accept` holds for, where they are known.
     mask: Option<&'a Mask>,
+    /// By which rows are compared that are compared one by one.
+    sketch: Option<&'a Sketch>,
 }
 
 impl Run<'_> {
     /// Of all rows.
     fn open(limits: Limits) -> Self {
-        Run { limits, give_up: false, accept: None, mask: None }
+        Run { limits, give_up: false, accept: None, mask: None, sketch: None }
     }
 
     fn accepts(&self, slot: Slot) -> bool {
@@ -274,10 +280,13 @@ impl CompactGraph {
     /// Compares the rows that are accepted on all eight bits.
     #[cold]
     fn scan(&self, walk: &mut Walk, run: &Run<'_>, ranking: &mut Ranking) {
-        let Walk { code, found, counts, .. } = walk;
+        let Walk { query, code, counts, .. } = walk;
         let by = Finest { codes: &self.codes, query: code, errs: self.full.is_some() };
-        let rows = (run.mask, self.len());
-        counts.distances += ranking.scan(by, run.limits.results, rows, &|slot| run.accepts(slot), found);
+        let accept = |slot| run.accepts(slot);
+        let eligible = run.mask.map_or(Eligible::If(&accept), Eligible::Of);
+        let scanned = ranking.scan(&by, (query, run.limits.results), (eligible, self.len()), run.sketch);
+        counts.estimates += scanned.estimates;
+        counts.distances += scanned.distances;
     }
 
     fn stats(&self, walk: &Walk, ranking: &Ranking, scanned: bool) -> QuantizedStats {
@@ -342,6 +351,16 @@ impl CompactGraph {
         self.is_lossless() || self.full.is_some()
     }
 
+    /// As [`QuantizedGraph::make_sketch`](crate::QuantizedGraph::make_sketch).
+    pub fn make_sketch(&self, options: &BuildOptions<'_>) {
+        let decode = |slot, out: &mut Vec<f32>| self.vector(Slot(slot), out);
+        self.sketch.get_or_init(|| Sketched::new(self.spec, self.len(), options, decode));
+    }
+
+    pub(crate) fn has_sketch(&self) -> bool {
+        self.sketch.get().is_some()
+    }
+
     /// The rows, for exact searches.
     pub(crate) fn kept(&self) -> Kept<'_, impl Fn(Slot, &mut Vec<f32>)> {
         let decode = |slot, out: &mut Vec<f32>| self.vector(slot, out);
@@ -358,7 +377,8 @@ impl CompactGraph {
     pub fn index_bytes(&self) -> usize {
         let entries = self.entries.blocks.bytes() + self.entries.slots.bytes();
         let full = self.full.as_ref().map_or(0, Vectors::bytes);
-        self.codes.bytes() + self.links.bytes() + entries + self.twins.bytes() + full
+        let sketch = self.sketch.get().map_or(0, Sketched::bytes);
+        self.codes.bytes() + self.links.bytes() + entries + self.twins.bytes() + full + sketch
     }
 }
 

@@ -121,6 +121,7 @@ impl CompactGraph {
             full: None,
             calibration: metadata.calibration,
             costs: OnceLock::new(),
+            sketch: OnceLock::new(),
         };
         if metadata.params.keep_vectors && !metadata.lossless {
             index.full = Some(vectors(file, spec, Some(index.len()))?);

@@ -10,7 +10,7 @@ use crate::graph::search::Field;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::params::{SearchParams, SearchStats};
-use crate::planner::{Costs, Explain, Plan, Probe, timed};
+use crate::planner::{Asked, Costs, Explain, Plan, Probe, timed};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
@@ -58,7 +58,8 @@ impl Hnsw {
         }
         let k = params.k.min(mask.len());
         let effort = self.width(params) as f32 / SearchParams::DEFAULT_EF as f32;
-        let course = self.costs().course((self.len(), mask.len()), k, effort, plan, true);
+        let asked = Asked { rows: self.len(), matching: mask.len(), blocks: 0, k, effort, guides: true };
+        let course = self.costs().course(asked, plan);
         let (stats, fell_back) = with_rows!(&self.vectors, rows => {
             let params = SearchParams { k, ..params };
             self.search_mask(rows, query, params, mask, (course.plan, course.budget), scratch)?
@@ -66,7 +67,7 @@ impl Hnsw {
         if !mask.is_empty() {
             hits.extend(scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
         }
-        Ok(course.explain(stats.distances, stats.hops, fell_back))
+        Ok(course.explain((0, stats.distances), stats.hops, fell_back))
     }
 
     /// Leaves the nearest in `scratch.accepted`; what it did, and whether it came to the scan after a walk.
@@ -86,7 +87,7 @@ impl Hnsw {
         let ef = self.width(params);
         let enough = match (plan, self.graph.entry) {
             (Plan::Nothing, _) => return Ok((SearchStats::default(), false)),
-            (Plan::Scan, _) | (_, None) => false,
+            (Plan::Scan | Plan::Coded, _) | (_, None) => false,
             (Plan::Walk, Some(entry)) => {
                 let (from, mut met) = (walk.enter(field, entry, 0), 0);
                 walk.beam(field, from, ef, 0, |candidate| {

@@ -23,6 +23,7 @@ use crate::ids::Slot;
 use crate::metric::{ElementType, Metric};
 use crate::params::BuildOptions;
 use crate::quant::byte::Scale;
+use crate::quant::frame::{mean_of, radius_of};
 use crate::quant::neighbor;
 use crate::quant::rotation::Rotation;
 use crate::query::BuildError;
@@ -82,7 +83,7 @@ impl QuantizedGraph {
         let scale = if spec.metric() == Metric::L2 { scale_of(&vectors) } else { Scale::Own };
         let rotation = Rotation::new(dim, params.seed);
         let layout = Layout::new(dim, rotation.out_dim());
-        let mean = mean_of(&vectors, dim);
+        let mean = mean_of(nodes, dim, |slot, out| vectors.decode(Slot(slot), out));
         let radius = radius_of(nodes, |slot, out| vectors.decode(Slot(slot), out), mean.as_slice());
         let mut index = QuantizedGraph {
             params,
@@ -98,6 +99,7 @@ impl QuantizedGraph {
             full: Some(vectors),
             calibration: Calibration::default(),
             costs: OnceLock::new(),
+            sketch: OnceLock::new(),
             copies: OnceLock::new(),
         };
         index.rows.resize(nodes * layout.stride);
@@ -280,35 +282,4 @@ pub(crate) fn scale_of(vectors: &Vectors) -> Scale {
         Scale::of(vector.into_iter())
     };
     if (0..vectors.len()).into_par_iter().all(|slot| row(slot) == Scale::Whole) { Scale::Whole } else { Scale::Own }
-}
-
-pub(crate) fn mean_of(vectors: &Vectors, dim: usize) -> Array<f32> {
-    // Sums of fixed parts, added in order: the same on any number of threads.
-    const PART: usize = 1024;
-    let part = |part: usize| {
-        let (mut sums, mut vector) = (vec![0.0_f64; dim], Vec::new());
-        for slot in part * PART..vectors.len().min((part + 1) * PART) {
-            vectors.decode(Slot(slot as u32), &mut vector);
-            sums.iter_mut().zip(&vector).for_each(|(sum, &x)| *sum += f64::from(x));
-        }
-        sums
-    };
-    let parts: Vec<Vec<f64>> = (0..vectors.len().div_ceil(PART)).into_par_iter().map(part).collect();
-    let mut mean = Array::default();
-    mean.resize(dim);
-    let count = vectors.len().max(1) as f64;
-    for (i, mean) in mean.as_mut_slice().iter_mut().enumerate() {
-        *mean = (parts.iter().map(|sums| sums[i]).sum::<f64>() / count) as f32;
-    }
-    mean
-}
-
-/// The greatest distance of a row from the mean.
-pub(crate) fn radius_of(rows: usize, decode: impl Fn(u32, &mut Vec<f32>) + Sync, mean: &[f32]) -> f32 {
-    let of = |slot: usize| {
-        let mut vector = Vec::new();
-        decode(slot as u32, &mut vector);
-        vector.iter().zip(mean).map(|(x, mean)| (x - mean) * (x - mean)).sum::<f32>().sqrt()
-    };
-    (0..rows).into_par_iter().map(of).reduce(|| 0.0, f32::max)
 }

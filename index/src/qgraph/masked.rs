@@ -7,9 +7,10 @@ use crate::graph::copies::{Copies, spread};
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::params::SearchParams;
-use crate::planner::{Costs, Explain, Plan, Probe, timed};
+use crate::planner::{Asked, CodedCosts, Costs, Explain, Plan, Probe, timed};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
+use crate::sketch::Sketch;
 
 /// Neighbours that match, of which a guided walk wants each node to see so many.
 const WANTED: usize = 24;
@@ -58,22 +59,32 @@ impl QuantizedGraph {
     ) -> Result<Explain, SearchError> {
         assert_eq!(mask.rows(), self.len(), "a mask of this index");
         hits.clear();
-        let course = self.costs().course((self.len(), mask.len()), limits.results, effort(limits.k), plan, true);
+        let sketch = self.sketch.get().map(|sketched| &sketched.sketch);
+        let asked = Asked {
+            rows: self.len(),
+            matching: mask.len(),
+            blocks: if sketch.is_some() { Sketch::blocks_of(mask) } else { 0 },
+            k: limits.results,
+            effort: effort(limits.k),
+            guides: true,
+        };
+        let course = self.costs().course(asked, plan);
         let few = |count| course.few(count);
         let limits = Limits { results: few(limits.results), k: few(limits.k), keep: few(limits.keep), ..limits };
         let accept = |slot| mask.contains(slot);
-        let exactly = Run { limits, give_up: false, accept: &accept, mask: Some(mask) };
+        let sketch = sketch.filter(|_| course.by_codes);
+        let scanning = Run { limits, give_up: false, accept: &accept, mask: Some(mask), sketch };
         let give_up = course.budget < limits.max_hops;
         let max_hops = course.budget.min(limits.max_hops);
-        let walking = Run { limits: Limits { max_hops, ..limits }, give_up, ..exactly };
+        let walking = Run { limits: Limits { max_hops, ..limits }, give_up, ..scanning };
         // A walk that keeps what matches goes far beyond the k nearest of all; it needs no slack to find them.
         let sieving = Limits { slack: limits.slack * course.share(), ..walking.limits };
         let stats = match course.plan {
             Plan::Nothing => self.spec.check(query).map(|()| QuantizedStats::default()).map_err(SearchError::from),
-            Plan::Scan => {
+            Plan::Scan | Plan::Coded => {
                 scratch.reserve(1);
                 let QuantizedScratch { walks, ranking, .. } = scratch;
-                let outcome = self.compare(query, &exactly, &mut walks[0], ranking);
+                let outcome = self.compare(query, &scanning, &mut walks[0], ranking);
                 hits.extend_from_slice(&ranking.hits);
                 outcome
             }
@@ -98,8 +109,8 @@ impl QuantizedGraph {
                 outcome
             }
         }?;
-        let fell_back = stats.scans > 0 && course.plan != Plan::Scan;
-        Ok(course.explain(stats.distances + stats.rescored, stats.hops, fell_back))
+        let fell_back = stats.scans > 0 && !matches!(course.plan, Plan::Scan | Plan::Coded);
+        Ok(course.explain((stats.estimates, stats.distances + stats.rescored), stats.hops, fell_back))
     }
 
     /// What to do where `k` results lie farther than the nearest entry. As many rows as entries stand for lie nearer than that; without
@@ -115,9 +126,12 @@ impl QuantizedGraph {
         }
     }
 
-    /// What searches of this index cost here. Measured once, in about a millisecond.
+    /// What searches of this index cost here. Measured once, in about a millisecond, and as long again for a sketch.
     pub fn costs(&self) -> Costs {
-        *self.costs.get_or_init(|| self.measure())
+        let costs = *self.costs.get_or_init(|| self.measure());
+        let coded =
+            self.sketch.get().map(|sketched| sketched.costs(|| self.measure_coded(&sketched.sketch, costs.row_ns)));
+        Costs { coded, ..costs }
     }
 
     fn measure(&self) -> Costs {
@@ -127,11 +141,33 @@ impl QuantizedGraph {
             self.vector(row, &mut vector);
             let query = VectorRef::from(vector.as_slice());
             let (stats, walk) = timed(|| self.search(query, params, &mut scratch, &mut hits));
-            let accept = |slot| sample.contains(slot);
-            let run = Run { limits: self.limits(params), give_up: false, accept: &accept, mask: Some(sample) };
-            let (done, scan) = timed(|| self.compare(query, &run, &mut scratch.walks[0], &mut scratch.ranking));
+            let (done, scan) = timed(|| self.compare_among(query, sample, None, &mut scratch));
             stats.ok().filter(|_| done.is_ok()).map(|stats| Probe { walk, hops: stats.hops, scan })
         })
+    }
+
+    fn measure_coded(&self, sketch: &Sketch, row_ns: f32) -> CodedCosts {
+        let (mut scratch, mut vector) = (QuantizedScratch::new(), Vec::new());
+        CodedCosts::measure(self.len(), row_ns, |row, sample| {
+            self.vector(row, &mut vector);
+            let query = VectorRef::from(vector.as_slice());
+            let (stats, time) = timed(|| self.compare_among(query, sample, Some(sketch), &mut scratch));
+            stats.ok().map(|stats| (time, stats.distances))
+        })
+    }
+
+    /// Compares the rows of `mask`, by the defaults of a search.
+    fn compare_among(
+        &self,
+        query: VectorRef<'_>,
+        mask: &Mask,
+        sketch: Option<&Sketch>,
+        scratch: &mut QuantizedScratch,
+    ) -> Result<QuantizedStats, SearchError> {
+        scratch.reserve(1);
+        let (accept, limits) = (|slot| mask.contains(slot), self.limits(QuantizedSearch::default()));
+        let run = Run { limits, give_up: false, accept: &accept, mask: Some(mask), sketch };
+        self.compare(query, &run, &mut scratch.walks[0], &mut scratch.ranking)
     }
 }
 

@@ -33,12 +33,13 @@ use crate::graph::links::chain;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::metric::Metric;
-use crate::params::SearchParams;
+use crate::params::{BuildOptions, SearchParams};
 use crate::planner::Costs;
 use crate::quant::byte::Scale;
 use crate::quant::rotation::Rotation;
 use crate::query::{Hit, SearchError};
 use crate::rows::{Rows, VectorRef};
+use crate::sketch::{Eligible, Sketch, Sketched};
 use crate::spec::{VectorError, VectorSpec};
 use crate::storage::save::vector_bytes;
 use crate::vectors::dense::Vectors;
@@ -101,6 +102,8 @@ pub struct QuantizedGraph {
     calibration: Calibration,
     /// Measured when first needed.
     costs: OnceLock<Costs>,
+    /// There once it was asked for.
+    sketch: OnceLock<Sketched>,
     /// Rows that hang behind nodes, found when first needed.
     copies: OnceLock<Copies>,
 }
@@ -134,12 +137,18 @@ struct Run<'a> {
     accept: &'a dyn Fn(Slot) -> bool,
     /// The rows that `accept` holds for, where they are known.
     mask: Option<&'a Mask>,
+    /// By which rows are compared that are compared one by one.
+    sketch: Option<&'a Sketch>,
 }
 
 impl Run<'_> {
     /// Of all rows.
     fn open(limits: Limits) -> Self {
-        Run { limits, give_up: false, accept: &|_| true, mask: None }
+        Run { limits, give_up: false, accept: &|_| true, mask: None, sketch: None }
+    }
+
+    fn eligible(&self) -> Eligible<'_> {
+        self.mask.map_or(Eligible::If(self.accept), Eligible::Of)
     }
 }
 
@@ -169,7 +178,7 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let run = Run { limits: self.limits_of(params)?, give_up: false, accept, mask: None };
+        let run = Run { limits: self.limits_of(params)?, give_up: false, accept, mask: None, sketch: None };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
@@ -184,7 +193,7 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let run = Run { limits: self.limits_of_beam(params)?, give_up: false, accept, mask: None };
+        let run = Run { limits: self.limits_of_beam(params)?, give_up: false, accept, mask: None, sketch: None };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
@@ -403,6 +412,18 @@ impl QuantizedGraph {
         }
     }
 
+    /// Makes a sketch of the rows, unless there is one: codes of a bit per coordinate, by which searches among the rows of a mask compare few
+    /// of them where a walk would take longer ([`Plan::Coded`](crate::planner::Plan::Coded)). It is not saved with the index. Cost: a
+    /// rotation of each row, as parallel as `options` say, and a bit per coordinate.
+    pub fn make_sketch(&self, options: &BuildOptions<'_>) {
+        let decode = |slot, out: &mut Vec<f32>| self.vector(Slot(slot), out);
+        self.sketch.get_or_init(|| Sketched::new(self.spec, self.len(), options, decode));
+    }
+
+    pub(crate) fn has_sketch(&self) -> bool {
+        self.sketch.get().is_some()
+    }
+
     /// The rows, for exact searches.
     pub(crate) fn kept(&self) -> Kept<'_, impl Fn(Slot, &mut Vec<f32>)> {
         let decode = |slot, out: &mut Vec<f32>| self.vector(slot, out);
@@ -417,7 +438,13 @@ impl QuantizedGraph {
     /// Bytes of rows, codes and full vectors: what a search may touch.
     pub fn index_bytes(&self) -> usize {
         let full = self.full.as_ref().map_or(0, Vectors::bytes);
-        self.rows.bytes() + self.entries.blocks.bytes() + self.entries.slots.bytes() + self.twins.bytes() + full
+        let sketch = self.sketch.get().map_or(0, Sketched::bytes);
+        self.rows.bytes()
+            + self.entries.blocks.bytes()
+            + self.entries.slots.bytes()
+            + self.twins.bytes()
+            + full
+            + sketch
     }
 }
 

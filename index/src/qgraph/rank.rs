@@ -3,12 +3,13 @@
 
 use half::slice::HalfFloatSliceExt;
 
+use crate::compare::{Compare, Nearest};
 use crate::distance::simd::{Simd, Task, dispatch, isa};
 use crate::graph::links::chain;
 use crate::ids::Slot;
-use crate::mask::Mask;
 use crate::quant::byte::ByteQuery;
 use crate::query::Hit;
+use crate::sketch::{Counts, Eligible, Sketch, Sketching};
 use crate::vectors::dense::{Line, Vectors};
 
 use super::walk::{self, Walk};
@@ -21,8 +22,8 @@ pub(crate) struct Ranking {
     distances: Vec<f32>,
     query: Vec<Line>,
     pub(crate) hits: Vec<Hit>,
-    /// Rows that a scan could not rule out.
-    near: Vec<(f32, u32)>,
+    nearest: Nearest,
+    sketching: Sketching,
 }
 
 impl Ranking {
@@ -70,43 +71,30 @@ impl Ranking {
         hits.truncate(k);
     }
 
-    /// Makes hits of the `k` nearest of those rows of `mask`, or of all `rows` without one, that are accepted, and of those that errors may
-    /// have put behind them; returns how many were compared.
+    /// Makes hits of the `k` nearest of those `rows` that are eligible, and of those that errors may have put behind them: with a sketch of the
+    /// rows by what it leaves, and else by comparing each.
     #[cold]
     pub(crate) fn scan(
         &mut self,
-        by: impl Compare,
-        k: usize,
-        (mask, rows): (Option<&Mask>, usize),
-        accept: &dyn Fn(Slot) -> bool,
-        found: &mut Vec<(f32, u32)>,
-    ) -> u64 {
-        let slots = &mut self.slots;
-        slots.clear();
-        match mask {
-            Some(mask) => slots.extend(mask.iter().map(|slot| slot.0)),
-            None => slots.extend((0..rows as u32).filter(|&slot| accept(Slot(slot)))),
-        }
-        dispatch(isa(), Scan { by, slots, k, found, near: &mut self.near });
-        self.hits.clear();
-        self.hits.extend(found.iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
-        slots.len() as u64
+        by: &impl Compare,
+        (query, k): (&[f32], usize),
+        (eligible, rows): (Eligible<'_>, usize),
+        sketch: Option<&Sketch>,
+    ) -> Counts {
+        let Ranking { slots, nearest, sketching, hits, .. } = self;
+        let counts = match sketch {
+            Some(sketch) => sketch.scan(by, query, (k, f32::INFINITY), eligible, sketching, nearest),
+            None => {
+                eligible.list(rows, slots);
+                nearest.reset(k, f32::INFINITY);
+                dispatch(isa(), Scan { by, slots, nearest });
+                Counts { estimates: 0, distances: slots.len() as u64 }
+            }
+        };
+        hits.clear();
+        hits.extend(nearest.rows().iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
+        counts
     }
-}
-
-/// What rows are compared by, one by one.
-pub(crate) trait Compare {
-    /// Whether results are scored again, so that those are kept that errors may have put behind the nearest.
-    fn errs(&self) -> bool;
-
-    /// The distance to a row.
-    fn distance<S: Simd>(&self, simd: S, slot: u32) -> f32;
-
-    /// By how much two such distances may be in the wrong order, of which that of `slot` is one.
-    fn margin(&self, slot: u32) -> f32;
-
-    /// Asks for what a row's distance reads.
-    fn fetch(&self, slot: u32);
 }
 
 /// The bytes of a quantized graph.
@@ -146,25 +134,25 @@ impl QuantizedGraph {
         ranking.rescore(self.full.as_ref(), &walk.query, k);
     }
 
-    /// Compares every row that is accepted: by bytes, and those that rounding may have put behind the `k` nearest by full vectors.
+    /// Compares the rows that are accepted: by bytes, and those that rounding may have put behind the `k` nearest by full vectors.
     #[cold]
     pub(super) fn scan(&self, walk: &mut Walk, run: &Run<'_>, ranking: &mut Ranking) {
         let k = run.limits.results;
-        let Walk { query, bytes, found, counts, .. } = walk;
+        let Walk { query, bytes, counts, .. } = walk;
         bytes.set(query, self.scale, self.spec.metric());
         let by = Bytes { graph: self, query: bytes };
-        counts.distances += ranking.scan(by, k, (run.mask, self.len()), run.accept, found);
+        let scanned = ranking.scan(&by, (query, k), (run.eligible(), self.len()), run.sketch);
+        counts.estimates += scanned.estimates;
+        counts.distances += scanned.distances;
         ranking.rescore(self.full.as_ref(), query, k);
     }
 }
 
 /// The nearest of many rows.
 struct Scan<'a, C> {
-    by: C,
+    by: &'a C,
     slots: &'a [u32],
-    k: usize,
-    found: &'a mut Vec<(f32, u32)>,
-    near: &'a mut Vec<(f32, u32)>,
+    nearest: &'a mut Nearest,
 }
 
 /// Rows asked for ahead of the one that is compared.
@@ -175,32 +163,12 @@ impl<C: Compare> Task for Scan<'_, C> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Scan { by, slots, k, found, near } = self;
-        found.clear();
-        near.clear();
-        let mut reach = f32::INFINITY;
+        let Scan { by, slots, nearest } = self;
         for (at, &slot) in slots.iter().enumerate() {
             if let Some(&ahead) = slots.get(at + AHEAD) {
                 by.fetch(ahead);
             }
-            let distance = by.distance(simd, slot);
-            if distance > reach {
-                continue;
-            }
-            near.push((distance, slot));
-            if found.len() < k || distance < found[k - 1].0 {
-                found.truncate(k - 1);
-                // Rows come in order: of equal ones the first stays before.
-                let place = found.partition_point(|kept| kept.0 <= distance);
-                found.insert(place, (distance, slot));
-                if let Some(&(farthest, slot)) = found.get(k - 1) {
-                    reach = farthest + if by.errs() { by.margin(slot) } else { 0.0 };
-                }
-            }
-        }
-        if by.errs() {
-            found.clear();
-            found.extend(near.iter().filter(|row| row.0 <= reach));
+            nearest.compare(simd, by, slot);
         }
     }
 }

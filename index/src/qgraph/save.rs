@@ -102,6 +102,7 @@ impl QuantizedGraph {
             full: None,
             calibration: metadata.calibration,
             costs: OnceLock::new(),
+            sketch: OnceLock::new(),
             copies: OnceLock::new(),
         };
         if !metadata.lossless {

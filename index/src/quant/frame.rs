@@ -1,5 +1,7 @@
 //! The centre and the axes that codes are relative to.
 
+use rayon::prelude::*;
+
 use crate::bytes::Array;
 use crate::distance::simd::Simd;
 
@@ -60,4 +62,36 @@ impl Frame {
     pub(crate) fn square(&self) -> f64 {
         self.centre.as_slice().iter().map(|&x| f64::from(x) * f64::from(x)).sum()
     }
+}
+
+/// The mean of `rows` rows, which `decode` writes.
+pub(crate) fn mean_of(rows: usize, dim: usize, decode: impl Fn(u32, &mut Vec<f32>) + Sync) -> Array<f32> {
+    // Sums of fixed parts, added in order: the same on any number of threads.
+    const PART: usize = 1024;
+    let part = |part: usize| {
+        let (mut sums, mut vector) = (vec![0.0_f64; dim], Vec::new());
+        for slot in part * PART..rows.min((part + 1) * PART) {
+            decode(slot as u32, &mut vector);
+            sums.iter_mut().zip(&vector).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        sums
+    };
+    let parts: Vec<Vec<f64>> = (0..rows.div_ceil(PART)).into_par_iter().map(part).collect();
+    let mut mean = Array::default();
+    mean.resize(dim);
+    let count = rows.max(1) as f64;
+    for (i, mean) in mean.as_mut_slice().iter_mut().enumerate() {
+        *mean = (parts.iter().map(|sums| sums[i]).sum::<f64>() / count) as f32;
+    }
+    mean
+}
+
+/// The greatest distance of a row from the mean.
+pub(crate) fn radius_of(rows: usize, decode: impl Fn(u32, &mut Vec<f32>) + Sync, mean: &[f32]) -> f32 {
+    let of = |slot: usize| {
+        let mut vector = Vec::new();
+        decode(slot as u32, &mut vector);
+        vector.iter().zip(mean).map(|(x, mean)| (x - mean) * (x - mean)).sum::<f32>().sqrt()
+    };
+    (0..rows).into_par_iter().map(of).reduce(|| 0.0, f32::max)
 }

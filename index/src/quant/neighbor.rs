@@ -34,7 +34,7 @@ impl Units {
 }
 
 /// `value` as a half float of `unit`; finite if it is.
-fn half(value: f64, unit: f32) -> f16 {
+pub(crate) fn half(value: f64, unit: f32) -> f16 {
     f16::from_f64((value / f64::from(unit)).clamp(f16::MIN.to_f64(), f16::MAX.to_f64()))
 }
 

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::index::{Buffers, Depth, Index, IndexKind, Reach};
+use super::index::{Buffers, Depth, Index, IndexKind, Reach, Way};
 use super::tombstones::Tombstones;
 use crate::bytes::Array;
 use crate::graph::check::{GraphFault, GraphReport};
 use crate::ids::Slot;
 use crate::mask::Mask;
-use crate::params::{Effort, SearchStats};
+use crate::params::{BuildOptions, Effort};
 use crate::planner::Explain;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
@@ -178,6 +178,11 @@ impl Column {
         self.index.bytes() + rows + self.checksums.bytes()
     }
 
+    /// As [`Index::make_sketch`].
+    pub(crate) fn make_sketch(&self, memory: Option<usize>, options: &BuildOptions<'_>) {
+        self.index.make_sketch(memory, options);
+    }
+
     /// As [`Index::exact`], of rows.
     pub(crate) fn exact(
         &self,
@@ -205,13 +210,13 @@ impl Column {
         accept: &dyn Fn(Slot) -> bool,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<SearchStats, SearchError> {
+    ) -> Result<Way, SearchError> {
         match &self.rows {
             None => self.index.search(query, reach, accept, buffers, hits),
             Some(some) => {
-                let stats = self.index.search(query, reach, &|slot| accept(some.row_of(slot)), buffers, hits)?;
+                let way = self.index.search(query, reach, &|slot| accept(some.row_of(slot)), buffers, hits)?;
                 some.translate(hits);
-                Ok(stats)
+                Ok(way)
             }
         }
     }
@@ -243,7 +248,7 @@ impl Column {
         mask: &Mask,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<Option<Explain>, SearchError> {
+    ) -> Result<Explain, SearchError> {
         match &self.rows {
             None => self.index.search_masked(query, reach, mask, buffers, hits),
             Some(some) => {

@@ -13,27 +13,30 @@ use crate::hnsw::Hnsw;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::metric::Metric;
-use crate::params::{BuildOptions, Effort, HnswParams, SearchParams, SearchStats};
+use crate::params::{BuildOptions, Effort, HnswParams, SearchParams};
 use crate::planner::{Explain, Plan};
 use crate::qgraph::build::scale_of;
-use crate::qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch};
+use crate::qgraph::{QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch, QuantizedStats};
 use crate::quant::byte::Scale;
 use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
+use crate::sketch::{Counts, Eligible, Sketch};
 use crate::spec::VectorSpec;
 use crate::storage::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
 use crate::storage::save::{vector_bytes, vectors};
 use crate::vectors::dense::Vectors;
 use crate::vfs::Vfs;
 
+use super::scanned::{CodedBuffers, Scanned};
+
 /// How the vectors of a segment are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum IndexKind {
-    /// All are compared: no graph is built yet, or none is worth it.
+    /// All are compared, or estimated by codes: no graph is built yet, or none is worth it.
     Flat,
     /// By a graph over the vectors.
     Hnsw,
@@ -64,7 +67,7 @@ impl fmt::Display for IndexKind {
 /// Vectors, and a graph over them if there is one.
 #[derive(Debug, Clone)]
 pub(crate) enum Index {
-    Flat(Vectors),
+    Flat(Scanned),
     Hnsw(Hnsw),
     Quantized(QuantizedGraph),
     /// Invariant: it keeps vectors as they were given.
@@ -98,6 +101,24 @@ pub(crate) struct Reach {
     pub(crate) depth: Depth,
     /// Bits of each coordinate that the walk through a compact graph reads; by default [`CompactSearch::DEFAULT_BITS`].
     pub(crate) bits: Option<Bits>,
+    /// Rows farther than this need not be found: others are nearer already.
+    pub(crate) within: f32,
+}
+
+/// What a search without a filter did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) plan: Plan,
+    pub(crate) estimates: u64,
+    pub(crate) distances: u64,
+    pub(crate) hops: u64,
+}
+
+impl From<QuantizedStats> for Way {
+    fn from(stats: QuantizedStats) -> Self {
+        let QuantizedStats { hops, estimates, distances, rescored, .. } = stats;
+        Way { plan: Plan::Walk, estimates, distances: distances + rescored, hops }
+    }
 }
 
 impl Reach {
@@ -121,14 +142,20 @@ pub(crate) struct Buffers {
     pub(crate) scratch: Scratch,
     pub(crate) quantized: QuantizedScratch,
     pub(crate) compact: CompactScratch,
+    pub(crate) coded: CodedBuffers,
 }
 
 impl Index {
+    /// `vectors` without a graph.
+    pub(crate) fn flat(vectors: Vectors) -> Self {
+        Index::Flat(Scanned::new(vectors))
+    }
+
     /// `vectors` in a layout that there can be of them. Its build is as parallel as `options` say.
     pub(crate) fn build(vectors: Vectors, layout: Layout, params: HnswParams, options: &BuildOptions<'_>) -> Self {
         let graph = QuantizedParams { seed: params.seed, ..QuantizedParams::default() };
         match layout {
-            Layout::Flat => Index::Flat(vectors),
+            Layout::Flat => Index::flat(vectors),
             Layout::Hnsw => Index::Hnsw(Hnsw::over(vectors, params, options).expect("a schema's parameters are valid")),
             Layout::Rows => {
                 Index::Quantized(QuantizedGraph::over(vectors, graph, options).expect("supported, and within bounds"))
@@ -149,7 +176,7 @@ impl Index {
     /// Whether its codes are, or would be, exact; see [`are_whole`](Index::are_whole).
     pub(crate) fn is_whole(&self) -> bool {
         match self {
-            Index::Flat(vectors) => Self::are_whole(vectors),
+            Index::Flat(rows) => Self::are_whole(&rows.vectors),
             Index::Hnsw(index) => Self::are_whole(&index.vectors),
             Index::Quantized(index) => index.is_lossless(),
             Index::Compact(index) => index.is_lossless(),
@@ -189,7 +216,7 @@ impl Index {
     /// Bytes of vectors, codes and links.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Index::Flat(vectors) => vectors.bytes(),
+            Index::Flat(rows) => rows.bytes(),
             Index::Hnsw(index) => index.index_bytes(),
             Index::Quantized(index) => index.index_bytes(),
             Index::Compact(index) => index.index_bytes(),
@@ -199,7 +226,7 @@ impl Index {
     /// Row `row` as stored, as numbers.
     pub(crate) fn vector(&self, row: u32, out: &mut Vec<f32>) {
         match self {
-            Index::Flat(vectors) => vectors.decode(Slot(row), out),
+            Index::Flat(rows) => rows.vectors.decode(Slot(row), out),
             Index::Hnsw(index) => index.vector(Slot(row), out),
             Index::Quantized(index) => index.vector(Slot(row), out),
             Index::Compact(index) => index.vector(Slot(row), out),
@@ -210,7 +237,7 @@ impl Index {
     /// stands for them.
     pub(crate) fn append_to(&self, rows: Range<u32>, to: &mut Vectors) {
         let stored = match self {
-            Index::Flat(vectors) => Some(vectors),
+            Index::Flat(rows) => Some(&rows.vectors),
             Index::Hnsw(index) => Some(&index.vectors),
             Index::Quantized(index) => index.kept().full,
             Index::Compact(index) => index.kept().full,
@@ -236,9 +263,9 @@ impl Index {
         hits: &mut Vec<Hit>,
     ) -> Result<(), SearchError> {
         match self {
-            Index::Flat(vectors) => {
+            Index::Flat(rows) => {
                 hits.clear();
-                vectors.exact(query, k, |slot| accept(Slot(slot)), &mut buffers.scratch)?;
+                rows.vectors.exact(query, k, |slot| accept(Slot(slot)), &mut buffers.scratch)?;
                 hits.extend(buffers.scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
                 Ok(())
             }
@@ -248,7 +275,29 @@ impl Index {
         }
     }
 
-    /// As [`exact`](Index::exact), but by the graph if there is one, as far as `reach` says.
+    /// Makes a sketch of the rows, unless there is one or cannot be; where they are no more than `memory` bytes with it, if that is bounded.
+    pub(crate) fn make_sketch(&self, memory: Option<usize>, options: &BuildOptions<'_>) {
+        let (spec, rows, has) = match self {
+            Index::Flat(rows) => (rows.vectors.spec(), rows.vectors.len(), rows.has_sketch()),
+            // Its walks and scans know of none.
+            Index::Hnsw(_) => return,
+            Index::Quantized(index) => (index.spec(), index.len(), index.has_sketch()),
+            Index::Compact(index) => (index.spec(), index.len(), index.has_sketch()),
+        };
+        let fits = || memory.is_none_or(|memory| self.bytes() + Sketch::bytes_of(spec, rows) <= memory);
+        if has || !Sketch::is_worth(spec, rows) || !fits() {
+            return;
+        }
+        match self {
+            Index::Flat(rows) => rows.make_sketch(options),
+            Index::Hnsw(_) => {}
+            Index::Quantized(index) => index.make_sketch(options),
+            Index::Compact(index) => index.make_sketch(options),
+        }
+    }
+
+    /// The nearest rows for which `accept` holds, by the graph if there is one, as far as `reach` says; else by a coded scan, or all
+    /// compared where there are few.
     pub(crate) fn search(
         &self,
         query: VectorRef<'_>,
@@ -256,13 +305,23 @@ impl Index {
         accept: &dyn Fn(Slot) -> bool,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<SearchStats, SearchError> {
+    ) -> Result<Way, SearchError> {
         match self {
-            Index::Flat(vectors) => {
+            Index::Flat(rows) => {
+                let asked = (reach.k, reach.within);
+                let eligible = Eligible::If(accept);
+                let coded = (&mut buffers.coded, &mut buffers.scratch);
+                let all = rows.vectors.len();
+                if let Some(Counts { estimates, distances }) = rows.coded(query, asked, (eligible, all), coded, hits)? {
+                    return Ok(Way { plan: Plan::Coded, estimates, distances, hops: 0 });
+                }
                 self.exact(query, reach.k, accept, buffers, hits)?;
-                Ok(SearchStats { distances: vectors.len() as u64, hops: 0 })
+                Ok(Way { plan: Plan::Scan, estimates: 0, distances: all as u64, hops: 0 })
             }
-            Index::Hnsw(index) => index.search_filtered(query, reach.beam(), accept, &mut buffers.scratch, hits),
+            Index::Hnsw(index) => {
+                let stats = index.search_filtered(query, reach.beam(), accept, &mut buffers.scratch, hits)?;
+                Ok(Way { plan: Plan::Walk, estimates: 0, distances: stats.distances, hops: stats.hops })
+            }
             Index::Quantized(index) => {
                 let scratch = &mut buffers.quantized;
                 let stats = match reach.depth {
@@ -270,8 +329,8 @@ impl Index {
                     Depth::Slack(slack) => {
                         index.search_filtered(query, QuantizedSearch::new(reach.k, slack), accept, scratch, hits)
                     }
-                }?;
-                Ok(SearchStats { distances: stats.distances + stats.rescored, hops: stats.hops })
+                };
+                stats.map(Way::from)
             }
             Index::Compact(index) => {
                 let (scratch, bits) = (&mut buffers.compact, reach.bits());
@@ -281,8 +340,8 @@ impl Index {
                         let params = CompactSearch { bits, ..CompactSearch::new(reach.k, slack) };
                         index.search_filtered(query, params, accept, scratch, hits)
                     }
-                }?;
-                Ok(SearchStats { distances: stats.distances + stats.rescored, hops: stats.hops })
+                };
+                stats.map(Way::from)
             }
         }
     }
@@ -297,9 +356,9 @@ impl Index {
         hits: &mut Vec<Hit>,
     ) -> Result<(), SearchError> {
         match self {
-            Index::Flat(vectors) => {
+            Index::Flat(rows) => {
                 hits.clear();
-                vectors.exact_among(query, k, mask, &mut buffers.scratch)?;
+                rows.vectors.exact_among(query, k, mask, &mut buffers.scratch)?;
                 hits.extend(buffers.scratch.accepted.candidates().iter().map(|&candidate| Hit::from(candidate)));
                 Ok(())
             }
@@ -312,7 +371,7 @@ impl Index {
         }
     }
 
-    /// The nearest rows of `mask` by the way that is expected to be the cheapest, and which it was; none where there is no graph.
+    /// The nearest rows of `mask` by the way that is expected to be the cheapest, and which it was.
     pub(crate) fn search_masked(
         &self,
         query: VectorRef<'_>,
@@ -320,32 +379,38 @@ impl Index {
         mask: &Mask,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<Option<Explain>, SearchError> {
+    ) -> Result<Explain, SearchError> {
         match self {
-            Index::Flat(_) => self.exact_among(query, reach.k, mask, buffers, hits).map(|()| None),
-            Index::Hnsw(index) => {
-                index.search_masked(query, reach.beam(), mask, None, &mut buffers.scratch, hits).map(Some)
+            Index::Flat(rows) => {
+                let (matching, all) = (mask.len(), mask.rows());
+                let asked = (reach.k, reach.within);
+                let eligible = (Eligible::Of(mask), matching);
+                let coded = (&mut buffers.coded, &mut buffers.scratch);
+                if let Some(Counts { estimates, distances }) = rows.coded(query, asked, eligible, coded, hits)? {
+                    return Ok(Explain { estimates, ..Explain::of(Plan::Coded, matching, all, distances) });
+                }
+                self.exact_among(query, reach.k, mask, buffers, hits)?;
+                Ok(Explain::of(Plan::Scan, matching, all, matching as u64))
             }
+            Index::Hnsw(index) => index.search_masked(query, reach.beam(), mask, None, &mut buffers.scratch, hits),
             Index::Quantized(index) => {
                 let scratch = &mut buffers.quantized;
-                let explain = match reach.depth {
+                match reach.depth {
                     Depth::Beam(_) => index.search_beam_masked(query, reach.beam(), mask, None, scratch, hits),
                     Depth::Slack(slack) => {
                         index.search_masked(query, QuantizedSearch::new(reach.k, slack), mask, None, scratch, hits)
                     }
-                };
-                explain.map(Some)
+                }
             }
             Index::Compact(index) => {
                 let (scratch, bits) = (&mut buffers.compact, reach.bits());
-                let explain = match reach.depth {
+                match reach.depth {
                     Depth::Beam(_) => index.search_beam_masked(query, (reach.beam(), bits), mask, None, scratch, hits),
                     Depth::Slack(slack) => {
                         let params = CompactSearch { bits, ..CompactSearch::new(reach.k, slack) };
                         index.search_masked(query, params, mask, None, scratch, hits)
                     }
-                };
-                explain.map(Some)
+                }
             }
         }
     }
@@ -374,7 +439,7 @@ impl Index {
     pub(crate) fn save(&self, vfs: &dyn Vfs, path: &Path, more: &[(Section, &[u8])]) -> Result<FileId, SaveError> {
         let write = |own: &[(Section, &[u8])]| format::write(vfs, path, &[own, more].concat());
         match self {
-            Index::Flat(vectors) => write(&[(Section::Rows, vector_bytes(vectors))]),
+            Index::Flat(rows) => write(&[(Section::Rows, vector_bytes(&rows.vectors))]),
             Index::Hnsw(index) => index.with_sections(write),
             Index::Quantized(index) => index.with_sections(write),
             Index::Compact(index) => index.with_sections(write),
@@ -389,7 +454,7 @@ impl Index {
         rows: usize,
     ) -> Result<Self, OpenError> {
         let index = match kind {
-            IndexKind::Flat => Index::Flat(vectors(file, spec, Some(rows))?),
+            IndexKind::Flat => Index::flat(vectors(file, spec, Some(rows))?),
             IndexKind::Hnsw => Index::Hnsw(Hnsw::from_file(file)?),
             IndexKind::Quantized => Index::Quantized(QuantizedGraph::from_file(file)?),
             IndexKind::Compact => Index::Compact(CompactGraph::from_file(file)?),
@@ -431,7 +496,7 @@ impl Index {
             IndexKind::Flat | IndexKind::Hnsw => {
                 let vectors = vectors(file, spec, None)?;
                 let len = vectors.len();
-                Ok((Index::Flat(vectors), len))
+                Ok((Index::flat(vectors), len))
             }
         }
     }

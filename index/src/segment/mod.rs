@@ -4,7 +4,7 @@
 //! until a merge leaves it out. Points may have several vectors, each by a name: a column for each of these, of the rows that have one.
 //! A column whose name is gone stays, unseen, until the segment is [rid](Part::rid) of it.
 //!
-//! table: ids, versions, payloads · index: vectors and the graph · column: an index, of the rows that have the vector ·
+//! table: ids, versions, payloads · index: vectors and the graph · scanned: without one · column: an index, of the rows that have the vector ·
 //! indexes: of payloads · tombstones: dead rows · matching: rows that pass a filter · builder: rows put into a segment ·
 //! merge: several into one
 
@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::filter::Filter;
 use crate::ids::{IdBytes, PointId};
 use crate::named::{PointVectors, UNNAMED, VectorSet};
+use crate::params::BuildOptions;
 
 pub(crate) mod builder;
 mod column;
@@ -22,11 +23,12 @@ pub(crate) mod index;
 mod indexes;
 mod matching;
 pub(crate) mod merge;
+mod scanned;
 mod table;
 mod tombstones;
 
 pub(crate) use column::{Column, DamagedColumn};
-pub(crate) use index::{Buffers, Index, Reach};
+pub(crate) use index::{Buffers, Index, Reach, Way};
 pub use index::{Depth, IndexKind};
 use indexes::Indexes;
 pub(crate) use table::Table;
@@ -78,6 +80,12 @@ impl Segment {
     /// The vectors of this number, if any row has one.
     pub(crate) fn column(&self, number: u32) -> Option<&Column> {
         self.columns.iter().find(|column| column.number == number).map(|column| &**column)
+    }
+
+    /// Makes sketches of the vectors that are worth one and have none; where so many rows' vectors may take `memory`, if that is bounded.
+    pub(crate) fn make_sketches(&self, memory: impl Fn(usize) -> Option<usize>, options: &BuildOptions<'_>) {
+        let rows = self.table.len();
+        self.columns().for_each(|column| column.make_sketch(memory(column.len(rows)), options));
     }
 
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {

@@ -1,9 +1,9 @@
-//! Searches among the rows of a mask, by both graphs and every plan, beside brute force.
+//! Searches among the rows of a mask, by all graphs and every plan, beside brute force.
 
 use vicino_index::planner::{Explain, Plan};
 use vicino_index::{
-    BuildOptions, Flat, Hit, Hnsw, HnswParams, Mask, QuantizedGraph, QuantizedParams, QuantizedScratch,
-    QuantizedSearch, Rows, Scratch, SearchParams, Slot,
+    BuildOptions, CompactGraph, CompactParams, CompactScratch, CompactSearch, Flat, Hit, Hnsw, HnswParams, Mask,
+    QuantizedGraph, QuantizedParams, QuantizedScratch, QuantizedSearch, Rows, Scratch, SearchParams, Slot,
 };
 
 use crate::data::{Random, build, clustered, plain};
@@ -11,11 +11,12 @@ use crate::data::{Random, build, clustered, plain};
 const DIM: usize = 24;
 const ROWS: usize = 6000;
 
-/// Both graphs over the same rows, and the rows themselves.
+/// Three graphs over the same rows, those on codes with a sketch of them, and the rows themselves.
 struct Graphs {
     points: Vec<f32>,
     hnsw: Hnsw,
     quantized: QuantizedGraph,
+    compact: CompactGraph,
 }
 
 impl Graphs {
@@ -26,9 +27,13 @@ impl Graphs {
             points.copy_within((row - 1) * DIM..row * DIM, row * DIM);
         }
         let rows = Rows::new(&points, DIM).unwrap();
-        let quantized =
-            QuantizedGraph::build(plain(DIM), QuantizedParams::default(), rows, &BuildOptions::default()).unwrap();
-        Graphs { hnsw: build(&points, DIM, HnswParams::default()), quantized, points }
+        let options = BuildOptions::default();
+        let quantized = QuantizedGraph::build(plain(DIM), QuantizedParams::default(), rows, &options).unwrap();
+        let params = CompactParams { keep_vectors: true, ..CompactParams::default() };
+        let compact = CompactGraph::build(plain(DIM), params, rows, &options).unwrap();
+        quantized.make_sketch(&options);
+        compact.make_sketch(&options);
+        Graphs { hnsw: build(&points, DIM, HnswParams::default()), quantized, compact, points }
     }
 
     /// By each graph: what it is called, what it did and what it found.
@@ -38,14 +43,16 @@ impl Graphs {
         k: usize,
         mask: &Mask,
         plan: Option<Plan>,
-    ) -> [(&'static str, Explain, Vec<Hit>); 2] {
-        let (mut by_links, mut by_codes) = (Vec::new(), Vec::new());
+    ) -> [(&'static str, Explain, Vec<Hit>); 3] {
+        let (mut by_links, mut by_codes, mut by_few) = (Vec::new(), Vec::new(), Vec::new());
         let params = SearchParams::new(k, 100);
         let links = self.hnsw.search_masked(query.into(), params, mask, plan, &mut Scratch::new(), &mut by_links);
         let params = QuantizedSearch::new(k, 0.2);
         let scratch = &mut QuantizedScratch::new();
         let codes = self.quantized.search_masked(query.into(), params, mask, plan, scratch, &mut by_codes);
-        [("links", links.unwrap(), by_links), ("codes", codes.unwrap(), by_codes)]
+        let (params, scratch) = (CompactSearch::new(k, 0.2), &mut CompactScratch::new());
+        let few = self.compact.search_masked(query.into(), params, mask, plan, scratch, &mut by_few);
+        [("links", links.unwrap(), by_links), ("codes", codes.unwrap(), by_codes), ("compact", few.unwrap(), by_few)]
     }
 
     /// The distances of the `k` nearest rows of `mask`.
@@ -88,13 +95,13 @@ fn k_rows_that_match_come_by_every_plan() {
     let seed = 3;
     let (graphs, mut random) = (Graphs::new(seed), Random::new(seed));
     let queries = clustered(seed + 1, 10, DIM);
-    let (mut found, mut wanted) = ([0, 0], 0);
+    let (mut found, mut wanted, mut by_sketch) = ([0; 3], 0, 0);
     for query in queries.chunks(DIM) {
         for (kind, share, mask) in masks(&graphs, query, &mut random) {
             let matching = mask.len();
             let k = 10.min(matching);
             let exact = graphs.exact(query, k, &mask);
-            for plan in [None, Some(Plan::Scan), Some(Plan::Walk), Some(Plan::Guided)] {
+            for plan in [None, Some(Plan::Scan), Some(Plan::Coded), Some(Plan::Walk), Some(Plan::Guided)] {
                 for (by, (graph, explain, hits)) in graphs.search(query, 10, &mask, plan).into_iter().enumerate() {
                     let place = format!("seed {seed}, {kind} {share}, {graph}: {explain:?}");
                     assert!(hits.len() == k && hits.iter().all(|hit| mask.contains(hit.slot)), "{place}: {hits:?}");
@@ -104,8 +111,14 @@ fn k_rows_that_match_come_by_every_plan() {
                     slots.dedup();
                     assert_eq!((slots.len(), explain.matching, explain.rows), (k, matching, ROWS), "{place}");
                     let good = hits.iter().filter(|hit| hit.distance <= exact[k - 1] * 1.0001).count();
-                    if plan == Some(Plan::Scan) || explain.fell_back {
+                    if plan == Some(Plan::Scan) || (explain.fell_back && graph == "links") {
                         assert_eq!(good, k, "{place}");
+                    }
+                    if plan == Some(Plan::Coded) && graph != "links" {
+                        assert!(explain.plan == Plan::Coded && explain.hops == 0, "{place}");
+                        let all = ROWS.next_multiple_of(32) as u64;
+                        assert!((matching as u64..=all).contains(&explain.estimates), "{place}");
+                        by_sketch += good;
                     }
                     if plan.is_none() {
                         found[by] += good;
@@ -115,17 +128,18 @@ fn k_rows_that_match_come_by_every_plan() {
             }
         }
     }
+    let recall = |found: usize| found as f64 / wanted as f64;
     for found in found {
-        let recall = f64::from(found as u32) / f64::from(wanted as u32);
-        assert!(recall >= 0.95, "seed {seed}: {recall}");
+        assert!(recall(found) >= 0.95, "seed {seed}: {}", recall(found));
     }
+    assert!(recall(by_sketch) / 2.0 >= 0.99, "seed {seed}: {} by sketches of two graphs", recall(by_sketch) / 2.0);
 }
 
 #[test]
 fn masks_of_no_row_and_of_few_are_answered() {
     let graphs = Graphs::new(5);
     let query = &graphs.points[..DIM];
-    for plan in [None, Some(Plan::Scan), Some(Plan::Walk), Some(Plan::Guided)] {
+    for plan in [None, Some(Plan::Scan), Some(Plan::Coded), Some(Plan::Walk), Some(Plan::Guided)] {
         for (_, _, hits) in graphs.search(query, 10, &Mask::none(ROWS), plan) {
             assert!(hits.is_empty(), "{plan:?}");
         }

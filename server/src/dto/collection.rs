@@ -172,8 +172,8 @@ pub struct HnswConfig {
     /// Beam width while building.
     #[serde(default)]
     pub ef_construct: Option<usize>,
-    /// KiB of vectors up to which a search compares all of them; by default those of
-    /// [`Schema`](vicino_index::collection::Schema::DEFAULT_FULL_SCAN_BYTES).
+    /// KiB of vectors up to which a segment gets no graph, and a search compares all of them if this is not the default; see
+    /// [`Schema`](vicino_index::collection::Schema::full_scan_bytes).
     #[serde(default)]
     pub full_scan_threshold: Option<usize>,
     /// Not served yet: all cores are used.
@@ -283,8 +283,8 @@ pub struct HnswInfo {
     pub m: usize,
     /// Beam width while building.
     pub ef_construct: usize,
-    /// KiB of vectors up to which a search compares all of them; by default those of
-    /// [`Schema`](vicino_index::collection::Schema::DEFAULT_FULL_SCAN_BYTES).
+    /// KiB of vectors up to which a segment gets no graph, and a search compares all of them if this is not the default; see
+    /// [`Schema`](vicino_index::collection::Schema::full_scan_bytes).
     pub full_scan_threshold: usize,
     /// 0: as many as there are cores.
     pub max_indexing_threads: usize,

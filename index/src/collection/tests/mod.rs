@@ -2,7 +2,7 @@
 //!
 //! workload: changes, and what a collection holds after each · crash: loss of power at every call · damage: every byte · failures: every
 //! call fails · model: long runs with restarts · named: vectors that come, go and come back · concurrent: readers beside merges ·
-//! churn: points replaced again and again · layouts: graphs of each layout, chosen and searched · snapshots: files of one moment, and those of other versions ·
+//! churn: points replaced again and again · layouts: graphs of each layout, chosen and searched · sketches: scans by codes · snapshots: files of one moment, and those of other versions ·
 //! golden: folders of earlier builds · mutants: each safeguard off, and the tests above fail
 
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ mod layouts;
 mod model;
 mod mutants;
 mod named;
+mod sketches;
 mod snapshots;
 mod workload;
 

@@ -1,0 +1,288 @@
+//! [`Sketch`]: a bit per coordinate of every row, beside the rows, so that a scan reads a fraction of what they take.
+//!
+//! The codes are RaBitQ's (Gao & Long, arXiv:2405.12497) relative to the mean of all rows, in FastScan blocks of 32
+//! (`distance/fastscan/`). Unlike those of a graph they are not read on the way of a walk but one after the other: 32 rows cost a few dozen
+//! nanoseconds, whatever a row takes. What an estimate may err by is known for each row, so a scan compares the few rows that may be
+//! among the nearest, and no others (`scan.rs`). A sketch is in no file: it is made of the rows whenever they are there.
+
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use half::f16;
+use rayon::prelude::*;
+
+use crate::bytes::Array;
+use crate::distance::fastscan::{Block, LANES, Units, code_bytes, pack};
+use crate::distance::simd::{Simd, Task, dispatch, isa};
+use crate::mask::Mask;
+use crate::metric::{ElementType, Metric};
+use crate::params::BuildOptions;
+use crate::planner::CodedCosts;
+use crate::quant::frame::{Frame, mean_of, radius_of};
+use crate::quant::neighbor::{self, Factors};
+use crate::quant::rotation::Rotation;
+use crate::spec::VectorSpec;
+use crate::threads;
+
+pub(crate) use scan::{Counts, Eligible, Sketching};
+
+/// The fewest rows, and bytes of vectors, that get a sketch.
+const LEAST_ROWS: usize = 256;
+const LEAST_BYTES: usize = 256 << 10;
+
+/// Progress is reported so many rows at a time.
+const REPORTED: u32 = 1024;
+
+/// One-bit codes of rows that do not change.
+#[derive(Debug, Clone)]
+pub(crate) struct Sketch {
+    rows: usize,
+    metric: Metric,
+    frame: Frame,
+    units: Units,
+    /// `[blocks × code_bytes]`.
+    codes: Array<u8>,
+    /// Per block the constant part of each lane's estimate, infinite where there is no row, and then what a unit of each lane's product is worth.
+    factors: Array<[f16; 2 * LANES]>,
+    /// Per block the largest of both, as numbers without sign: no row of the block errs by more than such a row would.
+    largest: Array<[f32; 2]>,
+    /// Standard deviation of a product with a code, for a query at distance 1 across the row: the largest of all rows.
+    deviation: f32,
+}
+
+impl Sketch {
+    /// The part of the true neighbours that is to be expected of a scan: of those as far away as the k-th, one of 700 is estimated to be too
+    /// far ([`scan`](Sketch::scan)), and hardly any that is nearer.
+    pub(crate) const EXPECTED_RECALL: f32 = 0.999;
+
+    /// Whether there are codes of such vectors: those whose distances are products and norms.
+    pub(crate) fn supports(spec: VectorSpec) -> bool {
+        let floats = matches!(spec.element(), ElementType::F32 | ElementType::F16);
+        match spec.metric() {
+            Metric::L2 | Metric::Dot => floats || spec.element() == ElementType::U8,
+            // By cosine bytes would have to be scaled to length one, which no bytes can say.
+            Metric::Cosine => floats,
+            Metric::L1 | Metric::Hamming => false,
+        }
+    }
+
+    /// Whether `rows` rows are worth a sketch: a scan that compares all of fewer takes no longer than making ready for one on codes.
+    pub(crate) fn is_worth(spec: VectorSpec, rows: usize) -> bool {
+        Self::supports(spec) && rows >= LEAST_ROWS && rows * spec.row_bytes() >= LEAST_BYTES
+    }
+
+    /// Of `rows` rows, which `decode` writes as numbers. Panics unless there are codes of `spec`. Cost: a rotation of each row. It is as
+    /// parallel as `options` say, and the same on any number of threads.
+    pub(crate) fn new(
+        spec: VectorSpec,
+        rows: usize,
+        options: &BuildOptions<'_>,
+        decode: impl Fn(u32, &mut Vec<f32>) + Sync,
+    ) -> Self {
+        threads::run(options.threads, || {
+            let done = AtomicUsize::new(0);
+            let decode = |slot: u32, out: &mut Vec<f32>| {
+                if let (Some(progress), true) = (options.progress, slot.is_multiple_of(REPORTED)) {
+                    // Rows are looked at three times: for their mean, for the farthest of it, and to be encoded.
+                    let done = done.fetch_add(REPORTED as usize, Ordering::Relaxed) / 3;
+                    progress(done.min(rows), rows);
+                }
+                decode(slot, out);
+            };
+            let centre = mean_of(rows, spec.dim(), decode);
+            Self::within(Frame::new(centre, Some(Rotation::new(spec.dim(), 0))), spec, rows, decode)
+        })
+    }
+
+    /// As [`new`](Sketch::new), relative to `frame`.
+    pub(crate) fn within(
+        frame: Frame,
+        spec: VectorSpec,
+        rows: usize,
+        decode: impl Fn(u32, &mut Vec<f32>) + Sync,
+    ) -> Self {
+        assert!(Self::supports(spec), "codes of {} by {}", spec.element(), spec.metric());
+        let (metric, dim) = (spec.metric(), frame.out_dim());
+        let radius = radius_of(rows, &decode, frame.centre.as_slice());
+        let units = match metric {
+            // What a row adds is its product with the centre.
+            Metric::Dot => Units { add: Units::of(radius.max(frame.square().sqrt() as f32)).add, ..Units::of(radius) },
+            _ => Units::of(radius),
+        };
+        let (bytes, blocks) = (code_bytes(dim), rows.div_ceil(LANES));
+        let (mut codes, mut factors, mut largest) = (Array::default(), Array::default(), Array::default());
+        codes.resize(blocks * bytes);
+        factors.resize(blocks);
+        largest.resize(blocks);
+        let square = frame.square();
+        let encode = |buffers: &mut Buffers, (block, out): (usize, Out<'_>)| {
+            let (mut deviation, first) = (0.0_f32, block * LANES);
+            buffers.bits.clear();
+            buffers.bits.resize(dim / 16, [0; LANES]);
+            out.factors[..LANES].fill(f16::INFINITY);
+            for lane in 0..LANES.min(rows - first) {
+                decode((first + lane) as u32, &mut buffers.vector);
+                let encoded = dispatch(isa(), Encode { frame: &frame, metric, units, buffers, lane });
+                let Encoded { mut factors, with_centre, deviation: of_row } = encoded;
+                if metric == Metric::Dot {
+                    factors.add = neighbor::half(square - f64::from(with_centre), units.add);
+                }
+                (out.factors[lane], out.factors[LANES + lane]) = (factors.add, factors.rescale);
+                let of = [factors.add.to_f32() * units.add, factors.rescale.to_f32() * units.rescale];
+                out.largest.iter_mut().zip(of).for_each(|(largest, of)| *largest = largest.max(of.abs()));
+                deviation = deviation.max(of_row);
+            }
+            pack(&buffers.bits, out.codes);
+            deviation
+        };
+        let outs = codes.as_mut_slice().par_chunks_mut(bytes).zip(factors.as_mut_slice()).zip(largest.as_mut_slice());
+        let outs = outs.map(|((codes, factors), largest)| Out { codes, factors, largest });
+        let deviation = outs.enumerate().map_init(Buffers::default, encode).reduce(|| 0.0, f32::max);
+        Sketch { rows, metric, frame, units, codes, factors, largest, deviation }
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes of codes and what goes with them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.codes.bytes() + self.factors.bytes() + self.largest.bytes()
+    }
+
+    /// Bytes of a sketch of so many rows.
+    pub(crate) fn bytes_of(spec: VectorSpec, rows: usize) -> usize {
+        let block = code_bytes(Rotation::padded(spec.dim())) + size_of::<[f16; 2 * LANES]>() + size_of::<[f32; 2]>();
+        rows.div_ceil(LANES) * block
+    }
+
+    /// Bytes of one row that a scan reads.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.frame.out_dim() / 8 + 2 * size_of::<f16>()
+    }
+
+    /// Blocks in which there is a row of `mask`.
+    pub(crate) fn blocks_of(mask: &Mask) -> usize {
+        let halves = mask.words().iter().map(|&word| usize::from(word as u32 != 0) + usize::from(word >> 32 != 0));
+        halves.sum()
+    }
+
+    /// What goes with the code of a row: [`Block::add`] and [`Block::rescale`].
+    #[inline(always)]
+    fn numbers(&self, slot: u32) -> [f32; 2] {
+        let (block, lane) = (&self.factors.as_slice()[slot as usize / LANES], slot as usize % LANES);
+        [block[lane].to_f32() * self.units.add, block[LANES + lane].to_f32() * self.units.rescale]
+    }
+
+    #[inline(always)]
+    fn block(&self, block: usize) -> Block<'_> {
+        let bytes = code_bytes(self.frame.out_dim());
+        let (add, rescale) = self.factors.as_slice()[block].split_at(LANES);
+        Block {
+            codes: &self.codes.as_slice()[block * bytes..][..bytes],
+            add: add.first_chunk().expect("two lane arrays"),
+            rescale: rescale.first_chunk().expect("two lane arrays"),
+            units: self.units,
+        }
+    }
+}
+
+/// A sketch, and what scans over it cost.
+#[derive(Debug, Clone)]
+pub(crate) struct Sketched {
+    pub(crate) sketch: Sketch,
+    /// Measured when first needed.
+    costs: OnceLock<CodedCosts>,
+}
+
+impl Sketched {
+    /// As [`Sketch::new`].
+    pub(crate) fn new(
+        spec: VectorSpec,
+        rows: usize,
+        options: &BuildOptions<'_>,
+        decode: impl Fn(u32, &mut Vec<f32>) + Sync,
+    ) -> Self {
+        Sketched { sketch: Sketch::new(spec, rows, options, decode), costs: OnceLock::new() }
+    }
+
+    /// As [`Sketch::bytes`].
+    pub(crate) fn bytes(&self) -> usize {
+        self.sketch.bytes()
+    }
+
+    /// What scans cost, as `measure` finds.
+    pub(crate) fn costs(&self, measure: impl FnOnce() -> CodedCosts) -> CodedCosts {
+        *self.costs.get_or_init(measure)
+    }
+}
+
+/// Standard deviation of `⟨x, q⟩`, where `x` is the code of `row` as ±½, for a `q` at distance 1 across the row. With `t` the cosine between
+/// code and row, the part of `x` across the row is `½√D · √(1 − t²)` long, and lies in any of D − 1 directions.
+#[inline(always)]
+fn deviation_of(row: &[f32]) -> f32 {
+    let (mut squares, mut absolutes) = ([0.0_f32; 16], [0.0_f32; 16]);
+    for x in row.as_chunks::<16>().0 {
+        for i in 0..16 {
+            squares[i] += x[i] * x[i];
+            absolutes[i] += x[i].abs();
+        }
+    }
+    let (square, absolute) = (squares.iter().sum::<f32>(), absolutes.iter().sum::<f32>());
+    let dim = row.len() as f32;
+    if square == 0.0 {
+        return 0.0;
+    }
+    let across = (1.0 - absolute * absolute / (dim * square)).max(0.0);
+    0.5 * (dim * across / (dim - 1.0)).sqrt()
+}
+
+/// Where a block is written to.
+struct Out<'a> {
+    codes: &'a mut [u8],
+    factors: &'a mut [f16; 2 * LANES],
+    largest: &'a mut [f32; 2],
+}
+
+#[derive(Default)]
+struct Buffers {
+    vector: Vec<f32>,
+    /// The same within the frame.
+    row: Vec<f32>,
+    origin: Vec<f32>,
+    bits: Vec<[u16; LANES]>,
+}
+
+/// Writes `buffers.vector` into one lane of one-bit codes.
+struct Encode<'a> {
+    frame: &'a Frame,
+    metric: Metric,
+    units: Units,
+    buffers: &'a mut Buffers,
+    lane: usize,
+}
+
+struct Encoded {
+    factors: Factors,
+    /// Product of the vector with the centre.
+    with_centre: f32,
+    deviation: f32,
+}
+
+impl Task for Encode<'_> {
+    type Output = Encoded;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Encoded {
+        let Encode { frame, metric, units, buffers: Buffers { vector, row, origin, bits }, lane } = self;
+        let with_centre = frame.enter(simd, vector, row);
+        origin.resize(row.len(), 0.0);
+        let factors = neighbor::encode(simd, (bits, lane), origin, row, 1.0, metric, units);
+        Encoded { factors, with_centre, deviation: deviation_of(row) }
+    }
+}

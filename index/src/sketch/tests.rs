@@ -1,0 +1,194 @@
+use super::*;
+use crate::compare::{Nearest, Whole};
+use crate::ids::Slot;
+use crate::rows::{Rows, VectorRef};
+use crate::scratch::Scratch;
+use crate::vectors::dense::{Vectors, with_rows};
+
+const K: usize = 10;
+
+/// Vigna's SplitMix64, as numbers of a normal distribution.
+struct Normal(u64);
+
+impl Normal {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn draw(&mut self) -> f32 {
+        let mut uniform = || ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32
+    }
+
+    fn vector(&mut self, dim: usize) -> Vec<f32> {
+        (0..dim).map(|_| self.draw()).collect()
+    }
+}
+
+/// How rows lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Shape {
+    Normal,
+    /// In sixteen dimensions of all.
+    Flat,
+    /// Around a few dozen centres, far apart.
+    Clustered,
+    /// As clustered, each row three times.
+    Copies,
+}
+
+fn rows(shape: Shape, count: usize, dim: usize, normal: &mut Normal) -> Vec<f32> {
+    let centres: Vec<Vec<f32>> = (0..40).map(|_| normal.vector(dim)).collect();
+    let mut all = Vec::new();
+    for row in 0..count {
+        match shape {
+            Shape::Normal => all.extend(normal.vector(dim)),
+            Shape::Flat => {
+                let place = normal.vector(16);
+                all.extend((0..dim).map(|i| (0..16).map(|axis| place[axis] * centres[axis][i]).sum::<f32>()));
+            }
+            Shape::Copies if row % 3 > 0 => all.extend_from_within((row - 1) * dim..),
+            Shape::Clustered | Shape::Copies => {
+                let centre = &centres[normal.next() as usize % centres.len()];
+                all.extend(centre.iter().map(|x| 3.0 * x + 0.3 * normal.draw()));
+            }
+        }
+    }
+    all
+}
+
+struct Fixture {
+    vectors: Vectors,
+    sketch: Sketch,
+    buffers: Sketching,
+    scratch: Scratch,
+    nearest: Nearest,
+}
+
+impl Fixture {
+    fn new(spec: VectorSpec, rows: &[f32]) -> Self {
+        let mut vectors = Vectors::new(spec);
+        vectors.extend(Rows::new(rows, spec.dim()).unwrap()).unwrap();
+        let decode = |slot, out: &mut Vec<f32>| vectors.decode(Slot(slot), out);
+        let sketch = Sketch::new(spec, vectors.len(), &BuildOptions::default(), decode);
+        Fixture { vectors, sketch, buffers: Sketching::default(), scratch: Scratch::new(), nearest: Nearest::default() }
+    }
+
+    fn scan(&mut self, query: &[f32], k: usize, eligible: Eligible<'_>) -> (Vec<(f32, u32)>, Counts) {
+        let Fixture { vectors, sketch, buffers, scratch, nearest } = self;
+        let mut loaded = Vec::new();
+        crate::qgraph::load(&vectors.spec(), query.into(), &mut loaded).unwrap();
+        let counts = with_rows!(vectors, dense => {
+            let by = Whole { space: dense.view(), query: dense.encode(query.into(), &mut scratch.query).unwrap() };
+            sketch.scan(&by, &loaded, (k, f32::INFINITY), eligible, buffers, nearest)
+        });
+        (nearest.rows().to_vec(), counts)
+    }
+
+    fn exact(&mut self, query: &[f32], k: usize, accept: impl Fn(u32) -> bool) -> Vec<(f32, u32)> {
+        self.vectors.exact(VectorRef::from(query), k, accept, &mut self.scratch).unwrap();
+        self.scratch.accepted.candidates().iter().map(|kept| (kept.distance(), kept.slot())).collect()
+    }
+}
+
+/// By every metric and element type, in data that are easy and hard: the recall is what three standard deviations promise, and distances
+/// and their order are exact. On most data a small part of the rows is compared.
+#[test]
+fn what_is_found_is_what_is_nearest() {
+    let (rows_of, queries_of) = (3000, 30);
+    let cases = [
+        (Metric::L2, ElementType::F32),
+        (Metric::L2, ElementType::U8),
+        (Metric::Cosine, ElementType::F16),
+        (Metric::Dot, ElementType::F32),
+    ];
+    for (metric, element) in cases {
+        for (shape, dim) in
+            [(Shape::Normal, 64), (Shape::Flat, 100), (Shape::Clustered, 128), (Shape::Copies, 96), (Shape::Flat, 784)]
+        {
+            let seed = 7 + dim as u64;
+            let mut normal = Normal(seed);
+            let mut data = rows(shape, rows_of + queries_of, dim, &mut normal);
+            if element == ElementType::U8 {
+                let largest = data.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+                data.iter_mut().for_each(|x| *x = (127.0 + *x / largest * 127.0).round());
+            }
+            let (data, queries) = data.split_at(rows_of * dim);
+            let mut fixture = Fixture::new(VectorSpec::new(dim, metric, element).unwrap(), data);
+            let (mut good, mut compared) = (0, 0);
+            for query in queries.chunks(dim) {
+                let exact = fixture.exact(query, K, |_| true);
+                let (found, counts) = fixture.scan(query, K, Eligible::If(&|_| true));
+                assert!(found.len() == K && found.is_sorted(), "{metric} {element} {shape:?} {dim}: {found:?}");
+                good += found.iter().filter(|row| row.0 <= exact[K - 1].0).count();
+                compared += counts.distances as usize;
+                assert_eq!(counts.estimates as usize, rows_of.next_multiple_of(LANES));
+            }
+            let recall = good as f64 / (K * queries_of) as f64;
+            let part = compared as f64 / (rows_of * queries_of) as f64;
+            assert!(recall >= 0.99, "seed {seed}, {metric} {element} {shape:?} {dim}: recall {recall}");
+            // Of 64 normal coordinates all rows are about as far; elsewhere few are in doubt.
+            let most = if shape == Shape::Normal { 0.35 } else { 0.08 };
+            assert!(part <= most, "seed {seed}, {metric} {element} {shape:?} {dim}: {part} compared");
+        }
+    }
+}
+
+/// Rows that are all the same, or no farther apart than half floats can tell, and as many results as rows.
+#[test]
+fn ties_go_to_the_first_rows() {
+    let spec = VectorSpec::new(40, Metric::L2, ElementType::F32).unwrap();
+    let mut fixture = Fixture::new(spec, &[0.25; 40 * 500]);
+    let lowest: Vec<u32> = (0..K as u32).collect();
+    for query in [[0.25; 40], [3.0; 40]] {
+        let (found, _) = fixture.scan(&query, K, Eligible::If(&|_| true));
+        assert_eq!(found.iter().map(|row| row.1).collect::<Vec<_>>(), lowest);
+        assert_eq!(fixture.scan(&query, 500, Eligible::If(&|_| true)).0, fixture.exact(&query, 500, |_| true));
+    }
+}
+
+/// `k` rows of those that are eligible, whether they are listed or asked for; blocks without any are left out.
+#[test]
+fn ineligible_rows_are_never_found() {
+    let (dim, rows_of, seed) = (70, 1000, 11);
+    let spec = VectorSpec::new(dim, Metric::L2, ElementType::F32).unwrap();
+    let mut normal = Normal(seed);
+    let mut fixture = Fixture::new(spec, &rows(Shape::Clustered, rows_of, dim, &mut normal));
+    let query = normal.vector(dim);
+    for step in [1, 2, 7, 100, 400] {
+        let holds = |slot: u32| slot % step == 3 % step;
+        let mut mask = Mask::none(rows_of);
+        (0..rows_of as u32).filter(|&slot| holds(slot)).for_each(|slot| mask.insert(Slot(slot)));
+        let exact = fixture.exact(&query, K, holds);
+        for eligible in [Eligible::Of(&mask), Eligible::If(&|slot: Slot| holds(slot.0))] {
+            let (found, counts) = fixture.scan(&query, K, eligible);
+            assert_eq!(found.len(), K.min(mask.len()), "seed {seed}, every {step}th");
+            assert!(found.iter().all(|&(_, slot)| holds(slot)), "every {step}th: {found:?}");
+            let good = found.iter().filter(|row| row.0 <= exact[exact.len() - 1].0).count();
+            assert!(good + 1 >= found.len(), "seed {seed}, every {step}th: {good} of {}", found.len());
+            if let Eligible::Of(mask) = eligible {
+                assert_eq!(counts.estimates as usize, Sketch::blocks_of(mask) * LANES);
+            }
+        }
+    }
+}
+
+/// The same codes on any number of threads.
+#[test]
+fn a_sketch_does_not_depend_on_threads() {
+    let (dim, count) = (48, 2500);
+    let data = rows(Shape::Clustered, count, dim, &mut Normal(5));
+    let spec = VectorSpec::new(dim, Metric::L2, ElementType::F32).unwrap();
+    let decode = |slot: u32, out: &mut Vec<f32>| {
+        out.clear();
+        out.extend_from_slice(&data[slot as usize * dim..][..dim]);
+    };
+    let of = |threads| Sketch::new(spec, count, &BuildOptions { threads, progress: None }, decode);
+    let (one, three) = (of(1), of(3));
+    assert!(one.codes.as_slice() == three.codes.as_slice() && one.factors.as_slice() == three.factors.as_slice());
+    assert_eq!((one.largest.as_slice(), one.deviation), (three.largest.as_slice(), three.deviation));
+}
