@@ -122,14 +122,20 @@ fn merge(shared: &Shared, signal: &Signal) {
             resume_unwind(Box::new(GivenUp));
         }
     };
-    let options = BuildOptions { threads: 0, progress: Some(&progress) };
-    if built(|| shared.make_sketches(&options)).is_none() {
+    // On threads of its own, so that no collection waits for the merge of another to have what it searches by.
+    let apart = BuildOptions { threads: build_threads(), progress: Some(&progress) };
+    if unless_given_up(|| shared.make_sketches(&apart)).is_none() {
         return;
     }
+    let options = BuildOptions { threads: 0, progress: Some(&progress) };
     while !signal.stopped() {
         // Whoever waits for another collection's merge can still be told to end.
         let Some(_turn) = MERGING.try_lock_for(NAP) else { continue };
-        match built(|| shared.rewrite(false, &options)) {
+        let work = || match pool() {
+            Some(pool) => pool.install(|| shared.rewrite(false, &options)),
+            None => shared.rewrite(false, &options),
+        };
+        match unless_given_up(work) {
             Some(Ok(true)) => {}
             Some(Ok(false)) | None => return,
             Some(Err(error)) => return shared.tell(error),
@@ -137,12 +143,8 @@ fn merge(shared: &Shared, signal: &Signal) {
     }
 }
 
-/// What `work` gives, done on the threads for builds; none if it was given up.
-fn built<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    let work = || match pool() {
-        Some(pool) => pool.install(work),
-        None => work(),
-    };
+/// What `work` gives; none if it was given up.
+fn unless_given_up<T>(work: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => Some(done),
         Err(panic) if panic.is::<GivenUp>() => None,
@@ -150,12 +152,16 @@ fn built<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     }
 }
 
-/// The threads on which graphs are built, half as many as there are cores, at low priority.
+/// Half as many as there are cores.
+fn build_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
+/// The threads on which graphs are built, at low priority.
 fn pool() -> Option<&'static ThreadPool> {
     static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
     let make = || {
-        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| lower_priority());
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(build_threads()).start_handler(|_| lower_priority());
         builder.thread_name(|number| format!("vicino-build-{number}")).build().ok()
     };
     POOL.get_or_init(make).as_ref()

@@ -70,9 +70,10 @@ impl Sketch {
         }
     }
 
-    /// Whether `rows` rows are worth a sketch: a scan that compares all of fewer takes no longer than making ready for one on codes.
+    /// Whether `rows` rows are worth a sketch: it is much smaller than they are, and to compare all takes longer than to make ready for a scan.
     pub(crate) fn is_worth(spec: VectorSpec, rows: usize) -> bool {
-        Self::supports(spec) && rows >= LEAST_ROWS && rows * spec.row_bytes() >= LEAST_BYTES
+        let bytes = rows * spec.row_bytes();
+        Self::supports(spec) && rows >= LEAST_ROWS && bytes >= LEAST_BYTES && 2 * Self::bytes_of(spec, rows) <= bytes
     }
 
     /// Of `rows` rows, which `decode` writes as numbers. Panics unless there are codes of `spec`. Cost: a rotation of each row. It is as

@@ -230,7 +230,7 @@ impl<C: Compare> Task for Scan<'_, C> {
         let (common, length) = sketch.ask(simd, query, rotated, table);
         let mut counts = Counts::default();
         estimates.resize(sketch.factors.len(), [0.0; LANES]);
-        best.reset(best_of(k).min(sketch.rows));
+        best.reset(best_of(k).min(sketch.rows).max(1));
         for (block, out) in estimates.iter_mut().enumerate() {
             let lanes = eligible.lanes(block);
             if lanes == 0 {
