@@ -32,7 +32,7 @@ pub struct Costs {
 /// Of a coded scan on one index, measured likewise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CodedCosts {
-    /// Nanoseconds to estimate a block of [`LANES`] rows.
+    /// Nanoseconds to estimate a block of 32 rows.
     pub block_ns: f32,
     /// Of rows that were estimated, the part that was compared.
     pub compared: f32,
