@@ -136,7 +136,7 @@ impl Layer {
             bias.extend(part.1);
         }
         Ok(Layer {
-            qkv: Linear::new(&weight, bias),
+            qkv: Linear::new(weight, bias),
             attended: linear("attention.output.dense", [hidden, hidden])?,
             attended_norm: norm("attention.output")?,
             inner: linear("intermediate.dense", [inner, hidden])?,

@@ -54,7 +54,7 @@ impl Splade {
         let norm = LayerNorm::open(&tensors, "cls.predictions.transform", &config)?;
         let bias = tensors.get("cls.predictions.bias", &[vocabulary])?;
         // The decoder shares the word embeddings; files leave it out.
-        let decoder = Linear::new(body.words(), bias);
+        let decoder = Linear::new(body.words().to_vec(), bias);
         let tokenizer = Tokenizer::open(folder, vocabulary)?;
         let sha256 = weights.sha256().to_owned();
         let max_tokens = Self::DEFAULT_MAX_TOKENS.min(config.positions);

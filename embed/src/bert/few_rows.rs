@@ -1,76 +1,73 @@
 //! Products of few rows with a weight matrix: the linear layers of a short text.
 //!
 //! A model's weights are more than a core's cache holds, so such a product takes at least the time in which they come from
-//! memory. It takes little more if they are read once and computing keeps up. The sums of [`OUTPUTS`] outputs for some rows lie in
-//! registers, each spread along the inputs, so that weights are used in the order that files have; meanwhile the weights of the
-//! next outputs are asked for, at the pace at which these are used. The general product ([`super::gemm`]) copies weights into an
-//! order of its own first: that pays from [`MOST_ROWS`] rows on.
+//! memory. It reads them once, in half the bytes: as 16-bit integers with a scale for each output, off by at most a 65,534th of that
+//! output's largest weight. That is closer than f16 comes to weights that are all of one size, knows no range, and every CPU
+//! widens it in two instructions. The general product ([`super::gemm`]) copies weights into an order of its own first: that pays from
+//! [`MOST_ROWS`] rows on.
+//!
+//! The weights of [`WIDTH`] outputs lie together, input by input. Their sums for some rows stay in registers; each input's weights
+//! are widened once and multiplied by that input of every row. Meanwhile weights that are used later are asked for.
 
 use crate::cpu::prefetch;
-use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Rows up to which this is not slower than the general product (`embed/results/gemm.md`).
 pub(crate) const MOST_ROWS: usize = 64;
 
-/// Outputs whose sums are held at once.
-const OUTPUTS: usize = 4;
+/// Outputs of a panel: numbers in the widest register there is.
+const WIDTH: usize = 16;
 
-/// Numbers in a cache line, and in the widest register there is.
-const LINE: usize = 16;
+/// How many inputs ahead weights are asked for, 32 KiB: far enough for memory to answer, and little beside a second-level cache.
+const AHEAD: usize = 1024;
 
+/// The weights of a panel for one input: half a cache line.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
+#[repr(C, align(32))]
+struct Step([i16; WIDTH]);
 
-/// A matrix whose rows begin at cache lines, as a register that lies in two costs two reads. Zeros fill the last line of a row.
+/// A weight matrix in 16 bits a weight.
 #[derive(Debug, Clone)]
-pub(crate) struct AlignedRows {
-    lines: Vec<Line>,
-    rows: usize,
-    columns: usize,
+pub(crate) struct Panels {
+    /// `[panels × inputs]`; zeros for the outputs that the last panel lacks.
+    steps: Vec<Step>,
+    /// What an output's integers are multiplied by.
+    scales: Vec<f32>,
+    inputs: usize,
 }
 
-impl AlignedRows {
-    /// Copies `data: [rows × columns]`, row-major, of at least one column.
-    pub(crate) fn new(data: &[f32], columns: usize) -> Self {
-        let (rows, width) = (data.len() / columns, columns.div_ceil(LINE));
-        let mut lines = vec![Line::zeroed(); rows * width];
-        for (lines, row) in lines.chunks_exact_mut(width).zip(data.chunks_exact(columns)) {
-            cast_slice_mut(lines)[..columns].copy_from_slice(row);
+impl Panels {
+    /// Rounds `weight: [outputs × inputs]`, row-major, finite, of at least one input.
+    pub(crate) fn new(weight: &[f32], inputs: usize) -> Self {
+        let outputs = weight.len() / inputs;
+        let mut steps = vec![Step::zeroed(); outputs.div_ceil(WIDTH) * inputs];
+        let mut scales = Vec::with_capacity(outputs);
+        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+            let largest = row.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+            let scale = largest / f32::from(i16::MAX);
+            scales.push(scale);
+            for (step, x) in steps[output / WIDTH * inputs..].iter_mut().zip(row) {
+                let steps_of_scale = x / scale;
+                // Rounded by the cast, which also makes 0 of the 0 / 0 of an output without weights.
+                step.0[output % WIDTH] = (steps_of_scale + 0.5_f32.copysign(steps_of_scale)) as i16;
+            }
         }
-        AlignedRows { lines, rows, columns }
-    }
-
-    /// All rows, [`stride`](Self::stride) apart.
-    pub(crate) fn data(&self) -> &[f32] {
-        cast_slice(&self.lines)
-    }
-
-    pub(crate) fn stride(&self) -> usize {
-        self.columns.next_multiple_of(LINE)
-    }
-
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    pub(crate) fn columns(&self) -> usize {
-        self.columns
+        Panels { steps, scales, inputs }
     }
 }
 
-/// `out = x · weightᵀ`, or `out += x · weightᵀ` if `add`. `x: [rows × weight.columns]`, `out: [rows × weight.rows]`, row-major.
-pub(crate) fn multiply(arch: Arch, x: &[f32], weight: &AlignedRows, out: &mut [f32], add: bool) {
-    let rows = x.len() / weight.columns;
-    assert_eq!((x.len(), out.len()), (rows * weight.columns, rows * weight.rows), "the shapes of a product");
+/// `out = x · weightᵀ`, or `out += x · weightᵀ` if `add`. `x: [rows × inputs]`, `out: [rows × outputs]`, row-major.
+pub(crate) fn multiply(arch: Arch, x: &[f32], weight: &Panels, out: &mut [f32], add: bool) {
+    let rows = x.len() / weight.inputs;
+    assert_eq!((x.len(), out.len()), (rows * weight.inputs, rows * weight.scales.len()), "the shapes of a product");
     arch.dispatch(Product { x, rows, weight, out, add });
 }
 
 struct Product<'a> {
     x: &'a [f32],
     rows: usize,
-    weight: &'a AlignedRows,
+    weight: &'a Panels,
     out: &'a mut [f32],
     add: bool,
 }
@@ -80,43 +77,43 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // As many rows as leave registers for the weights.
-        if S::REGISTER_COUNT >= 32 { self.run::<S, 4>(simd) } else { self.run::<S, 3>(simd) }
+        if S::F32_LANES == 1 {
+            // No registers of this level's own: the compiler makes some of eight rows.
+            return self.run::<S, 8>(simd);
+        }
+        // As many rows as leave registers for weights, evenly shared among passes. No power of two: the compiler would let weights and
+        // rows share a counter, and addresses that it scales cost an operation each.
+        let most = if S::REGISTER_COUNT >= 32 { 24 } else { 12 };
+        let passes = self.rows.div_ceil(most).max(1);
+        match self.rows.div_ceil(passes) {
+            0..=6 => self.run::<S, 6>(simd),
+            7..=12 => self.run::<S, 12>(simd),
+            13..=18 => self.run::<S, 18>(simd),
+            _ => self.run::<S, 24>(simd),
+        }
     }
 }
 
 impl Product<'_> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let Product { x, rows, weight, out, add } = self;
-        let (outputs, steps) = (weight.rows, weight.stride() / S::F32_LANES);
-        let packed = pack::<S, ROWS>(x, weight.columns, steps);
-        let x = S::as_simd_f32s(cast_slice(&packed)).0.as_chunks::<ROWS>().0;
-        let weights = S::as_simd_f32s(weight.data()).0;
-        let passes = rows.div_ceil(ROWS);
-        let group = OUTPUTS * weight.stride() / LINE;
-        let share = group.div_ceil(passes.max(1));
-        for first in (0..outputs).step_by(OUTPUTS) {
-            let mut chosen: [&[S::f32s]; OUTPUTS] = [&[]; OUTPUTS];
-            for (at, chosen) in chosen.iter_mut().enumerate() {
-                let output = (first + at).min(outputs - 1);
-                *chosen = &weights[output * steps..(output + 1) * steps];
-            }
-            let next = &weight.lines[((first + OUTPUTS) * weight.stride() / LINE).min(weight.lines.len())..];
-            let kept = OUTPUTS.min(outputs - first);
-            for pass in 0..passes {
-                let x = &x[pass * steps..(pass + 1) * steps];
-                let next = &next[(pass * share).min(next.len())..((pass + 1) * share).min(next.len())];
-                // As many lines a step as bring all of the next weights within the passes.
-                let sums = match (share * S::F32_LANES).div_ceil(weight.stride()) {
-                    0..=1 => tile::<S, ROWS, 1>(simd, chosen, x, next),
-                    2 => tile::<S, ROWS, 2>(simd, chosen, x, next),
-                    _ => tile::<S, ROWS, 4>(simd, chosen, x, next),
-                };
+        let Product { x, rows, weight: Panels { steps, scales, inputs }, out, add } = self;
+        let outputs = scales.len();
+        let packed = pack::<ROWS>(x, *inputs);
+        for (panel, scales) in scales.chunks(WIDTH).enumerate() {
+            let start = panel * inputs;
+            let later = &steps[(start + AHEAD).min(steps.len())..];
+            let steps = &steps[start..start + inputs];
+            for (pass, x) in packed.chunks_exact(*inputs).enumerate() {
+                let mut sums = [[0.0; WIDTH]; ROWS];
+                for part in 0..WIDTH / S::F32_LANES {
+                    let later = if pass == 0 && part == 0 { later } else { &[] };
+                    tile::<S, ROWS>(simd, steps, part, x, later, &mut sums);
+                }
                 for (row, sums) in (pass * ROWS..rows).zip(&sums) {
-                    let out = &mut out[row * outputs + first..][..kept];
-                    for (out, sum) in out.iter_mut().zip(sums) {
-                        *out = if add { *out + sum } else { *sum };
+                    let out = &mut out[row * outputs + panel * WIDTH..][..scales.len()];
+                    for ((out, sum), scale) in out.iter_mut().zip(sums).zip(scales) {
+                        *out = if add { *out + sum * scale } else { sum * scale };
                     }
                 }
             }
@@ -124,54 +121,48 @@ impl Product<'_> {
     }
 }
 
-/// Groups of `ROWS` rows, register by register: `[groups][steps][ROWS][lanes]`, zeros where there is nothing.
+/// Groups of `ROWS` rows, input by input: `[groups × inputs]`, zeros for the rows that the last group lacks.
 #[inline(always)]
-fn pack<S: Simd, const ROWS: usize>(x: &[f32], columns: usize, steps: usize) -> Vec<Line> {
-    let groups = (x.len() / columns).div_ceil(ROWS);
-    let mut packed = vec![Line::zeroed(); (groups * steps * ROWS * S::F32_LANES).div_ceil(LINE)];
-    let numbers: &mut [f32] = cast_slice_mut(&mut packed);
-    for (row, x) in x.chunks_exact(columns).enumerate() {
-        let start = row / ROWS * steps * ROWS + row % ROWS;
-        let (whole, rest) = S::as_simd_f32s(x);
-        let places = S::as_mut_simd_f32s(numbers).0[start..].chunks_mut(ROWS);
-        places.zip(whole).for_each(|(place, &x)| place[0] = x);
-        if !rest.is_empty() {
-            numbers[(start + whole.len() * ROWS) * S::F32_LANES..][..rest.len()].copy_from_slice(rest);
+fn pack<const ROWS: usize>(x: &[f32], inputs: usize) -> Vec<[f32; ROWS]> {
+    let mut packed = vec![[0.0; ROWS]; (x.len() / inputs).div_ceil(ROWS) * inputs];
+    for (row, x) in x.chunks_exact(inputs).enumerate() {
+        for (place, x) in packed[row / ROWS * inputs..].iter_mut().zip(x) {
+            place[row % ROWS] = *x;
         }
     }
     packed
 }
 
-/// The sums of some outputs for `ROWS` rows, asking for `ASKED` lines of `next` a step. `weights` have a register per step of `x`.
+/// Part `part` of a panel's outputs, a register of them, for `ROWS` rows, while `later` is asked for.
 #[inline(always)]
-fn tile<S: Simd, const ROWS: usize, const ASKED: usize>(
+fn tile<S: Simd, const ROWS: usize>(
     simd: S,
-    weights: [&[S::f32s]; OUTPUTS],
-    x: &[[S::f32s; ROWS]],
-    next: &[Line],
-) -> [[f32; OUTPUTS]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); ROWS]; OUTPUTS];
-    let next = next.as_chunks::<ASKED>().0;
-    for weights in weights {
-        assert_eq!(weights.len(), x.len());
-    }
-    for (step, x) in x.iter().enumerate() {
-        if let Some(lines) = next.get(step) {
-            lines.iter().for_each(prefetch);
+    steps: &[Step],
+    part: usize,
+    x: &[[f32; ROWS]],
+    later: &[Step],
+    out: &mut [[f32; WIDTH]; ROWS],
+) {
+    let mut sums = [simd.splat_f32s(0.0); ROWS];
+    for (at, (step, x)) in steps.iter().zip(x).enumerate() {
+        // Two steps are a line.
+        if at % 2 == 0
+            && let Some(later) = later.get(at)
+        {
+            prefetch(later);
         }
-        for (sums, weights) in sums.iter_mut().zip(weights) {
-            for (sum, &x) in sums.iter_mut().zip(x) {
-                *sum = simd.mul_add_e_f32s(weights[step], x, *sum);
-            }
+        let mut wide = [0.0; WIDTH];
+        for (wide, &weight) in wide.iter_mut().zip(&step.0[part * S::F32_LANES..(part + 1) * S::F32_LANES]) {
+            *wide = f32::from(weight);
         }
-    }
-    let mut turned = [[0.0; OUTPUTS]; ROWS];
-    for (output, sums) in sums.iter().enumerate() {
-        for (turned, &sum) in turned.iter_mut().zip(sums) {
-            turned[output] = simd.reduce_sum_f32s(sum);
+        let weights = S::as_simd_f32s(&wide).0[0];
+        for (sum, &x) in sums.iter_mut().zip(x) {
+            *sum = simd.mul_add_e_f32s(simd.splat_f32s(x), weights, *sum);
         }
     }
-    turned
+    for (out, sum) in out.iter_mut().zip(sums) {
+        S::as_mut_simd_f32s(out).0[part] = sum;
+    }
 }
 
 #[cfg(test)]
@@ -180,24 +171,32 @@ mod tests {
     use crate::cpu::Level;
     use crate::random::Random;
 
+    /// The weights that are multiplied with, rounded as they are. `[outputs × inputs]`
+    fn rounded(Panels { steps, scales, inputs }: &Panels) -> Vec<f64> {
+        let rows = scales.iter().enumerate().flat_map(|(output, scale)| {
+            let steps = &steps[output / WIDTH * inputs..][..*inputs];
+            steps.iter().map(move |step| f64::from(step.0[output % WIDTH]) * f64::from(*scale))
+        });
+        rows.collect()
+    }
+
     #[test]
     fn equals_f64_sums_in_every_shape_at_every_level() {
         let seed = 17;
         let mut random = Random::new(seed);
         let mut normals = |count: usize| (0..count).map(|_| random.normal() as f32).collect::<Vec<f32>>();
         for level in Level::ALL.into_iter().filter(|level| level.available()) {
-            for (rows, inputs) in
-                (0..20).chain([33, MOST_ROWS]).zip([1, 3, 4, 15, 16, 17, 31, 32, 33, 48, 384].iter().cycle())
-            {
-                for outputs in [1, 2, 3, 4, 5, 7, 8, 33] {
-                    let (x, data) = (normals(rows * inputs), normals(outputs * inputs));
-                    let weight = AlignedRows::new(&data, *inputs);
+            for (rows, inputs) in (0..27).chain([33, MOST_ROWS]).zip([1, 2, 3, 15, 16, 17, 33, 384].iter().cycle()) {
+                for outputs in [1, 2, 15, 16, 17, 32, 33] {
+                    let x = normals(rows * inputs);
+                    let weight = Panels::new(&normals(outputs * inputs), *inputs);
+                    let rounded = rounded(&weight);
                     for add in [false, true] {
                         let mut out = vec![if add { 5.0 } else { f32::NAN }; rows * outputs];
                         multiply(level.arch(), &x, &weight, &mut out, add);
                         for (at, &found) in out.iter().enumerate() {
-                            let (x, data) = (&x[at / outputs * inputs..], &data[at % outputs * inputs..]);
-                            let terms = x.iter().zip(data).take(*inputs).map(|(a, b)| f64::from(*a) * f64::from(*b));
+                            let (x, rounded) = (&x[at / outputs * inputs..], &rounded[at % outputs * inputs..]);
+                            let terms = x.iter().zip(rounded).take(*inputs).map(|(a, b)| f64::from(*a) * b);
                             let expected = terms.sum::<f64>() + if add { 5.0 } else { 0.0 };
                             let error = (f64::from(found) - expected).abs();
                             assert!(
@@ -212,19 +211,28 @@ mod tests {
     }
 
     #[test]
-    fn rows_begin_at_lines() {
-        let rows = AlignedRows::new(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
-        assert_eq!((rows.rows(), rows.columns(), rows.stride()), (2, 3, LINE));
-        assert_eq!(
-            (&rows.data()[..4], &rows.data()[LINE..LINE + 4]),
-            (&[1.0, 2.0, 3.0, 0.0][..], &[4.0, 5.0, 6.0, 0.0][..])
-        );
-        assert_eq!(rows.data().as_ptr() as usize % 64, 0);
+    fn weights_are_rounded_to_half_a_step_of_their_outputs_scale() {
+        let seed = 23;
+        let mut random = Random::new(seed);
+        let inputs = 97;
+        for size in [1e-30, 1e-3, 1.0, 1e30] {
+            let mut weight: Vec<f32> = (0..19 * inputs).map(|_| random.normal() as f32 * size).collect();
+            weight[..inputs].fill(0.0);
+            weight[inputs] = -size * 1e3;
+            let rounded = rounded(&Panels::new(&weight, inputs));
+            for (output, (weight, rounded)) in weight.chunks(inputs).zip(rounded.chunks(inputs)).enumerate() {
+                let largest = weight.iter().fold(0.0, |largest: f64, x| largest.max(f64::from(x.abs())));
+                for (x, rounded) in weight.iter().zip(rounded) {
+                    let error = (f64::from(*x) - rounded).abs();
+                    assert!(error <= largest / 65_500.0, "seed {seed}, size {size}, output {output}: {x} {rounded}");
+                }
+            }
+        }
     }
 
     #[test]
     #[should_panic(expected = "the shapes of a product")]
     fn refuses_a_row_that_is_not_whole() {
-        multiply(Arch::new(), &[0.0; 5], &AlignedRows::new(&[0.0; 8], 4), &mut [0.0; 2], false);
+        multiply(Arch::new(), &[0.0; 5], &Panels::new(&[0.0; 8], 4), &mut [0.0; 2], false);
     }
 }

@@ -1,6 +1,8 @@
-//! A linear layer of a transformer: weights as files have them, and the product that fits the number of rows.
+//! A linear layer of a transformer, and the product that fits the number of rows.
+//!
+//! Weights are held twice, 6 bytes each: as files have them for many rows, in 16 bits for few. The layers of all-MiniLM-L6-v2 take 64 MB.
 
-use super::few_rows::{self, AlignedRows};
+use super::few_rows::{self, Panels};
 use super::gemm::{self, View};
 use super::ops;
 use crate::model::ModelError;
@@ -11,7 +13,9 @@ use pulp::Arch;
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
     /// `[outputs × inputs]`
-    weight: AlignedRows,
+    weight: Vec<f32>,
+    /// The same, rounded.
+    panels: Panels,
     pub(crate) bias: Vec<f32>,
 }
 
@@ -24,14 +28,14 @@ pub(super) fn read(tensors: &Tensors<'_>, name: &str, shape: [usize; 2]) -> Resu
 impl Linear {
     pub(crate) fn open(tensors: &Tensors<'_>, name: &str, shape: [usize; 2]) -> Result<Self, ModelError> {
         let (weight, bias) = read(tensors, name, shape)?;
-        Ok(Linear::new(&weight, bias))
+        Ok(Linear::new(weight, bias))
     }
 
     /// A layer of weights that are there already. `weight: [bias.len() × inputs]`.
-    pub(crate) fn new(weight: &[f32], bias: Vec<f32>) -> Self {
+    pub(crate) fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
         let inputs = weight.len() / bias.len();
         assert_eq!(weight.len(), bias.len() * inputs, "a matrix of {} × {inputs}", bias.len());
-        Linear { weight: AlignedRows::new(weight, inputs), bias }
+        Linear { panels: Panels::new(&weight, inputs), weight, bias }
     }
 
     /// The product without the bias. `x: [rows × inputs]`, `out: [rows × outputs]`.
@@ -46,12 +50,12 @@ impl Linear {
     }
 
     fn multiply(&self, arch: Arch, x: &[f32], out: &mut [f32], add: bool) {
-        let (weight, inputs) = (&self.weight, self.weight.columns());
+        let inputs = self.weight.len() / self.bias.len();
         if x.len() <= few_rows::MOST_ROWS * inputs {
-            few_rows::multiply(arch, x, weight, out, add);
+            few_rows::multiply(arch, x, &self.panels, out, add);
         } else {
-            let columns = View::new(weight.data(), [weight.rows(), inputs], weight.stride(), 1).transposed();
-            gemm::multiply(View::rows(x, inputs), columns, out, weight.rows(), add);
+            let columns = View::rows(&self.weight, inputs).transposed();
+            gemm::multiply(View::rows(x, inputs), columns, out, self.bias.len(), add);
         }
     }
 }

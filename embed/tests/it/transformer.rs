@@ -40,10 +40,15 @@ fn unit(x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| x / length).collect()
 }
 
-fn close(found: &[f32], expected: &[f64], what: &str) {
+/// What unit vectors may differ by from the definition.
+const OF_UNIT_VECTORS: f64 = 2e-5;
+/// What scores and weights may: short texts are computed with weights rounded to 16 bits.
+const OF_SCORES: f64 = 1e-4;
+
+fn close(found: &[f32], expected: &[f64], within: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(expected) {
-        assert!((f64::from(*found) - expected).abs() < 2e-5, "seed {SEED}, {what}: {found} {expected}");
+        assert!((f64::from(*found) - expected).abs() < within, "seed {SEED}, {what}: {found} {expected}");
     }
 }
 
@@ -69,16 +74,16 @@ fn equals_the_definition_in_any_batch() {
         let ids = with_special(ids, 32);
         let states = model.forward(&ids, &vec![0; ids.len()]);
         let sum = states.iter().fold(vec![0.0; HIDDEN], |sum, state| tiny::add(&sum, state));
-        close(vectors.row(at), &unit(&sum), text);
+        close(vectors.row(at), &unit(&sum), OF_UNIT_VECTORS, text);
         let alone = encoder.encode(&[text], TextKind::Raw).unwrap();
-        close(alone.row(0), &unit(&sum), "alone");
+        close(alone.row(0), &unit(&sum), OF_UNIT_VECTORS, "alone");
     }
     let states = TokenStates::new(SentenceEncoder::open(folder.path()).unwrap());
     let rows = MultiVectorEncoder::encode(&states, &refs[..9], TextKind::Raw).unwrap();
     for (at, (_, ids)) in texts[..9].iter().enumerate() {
         let expected = model.forward(&with_special(ids, 32), &vec![0; ids.len() + 2]);
         let expected: Vec<f64> = expected[1..=ids.len()].iter().flat_map(|state| unit(state)).collect();
-        close(rows.text(at), &expected, "token states");
+        close(rows.text(at), &expected, OF_UNIT_VECTORS, "token states");
     }
 }
 
@@ -156,7 +161,7 @@ fn splade_weighs_words_as_defined() {
         }
         let mut dense = vec![0.0; WORDS.len()];
         found.iter().for_each(|(word, weight)| dense[word as usize] = weight);
-        close(&dense, &best.iter().map(|best| best.max(0.0).ln_1p()).collect::<Vec<_>>(), text);
+        close(&dense, &best.iter().map(|best| best.max(0.0).ln_1p()).collect::<Vec<_>>(), OF_SCORES, text);
     }
 }
 
@@ -207,7 +212,7 @@ fn a_cross_encoder_reads_pairs() {
             model.apply("classifier", &pooled)[0]
         })
         .collect();
-    close(&scores, &expected, "scores");
+    close(&scores, &expected, OF_SCORES, "scores");
     let ranked = encoder.rank(query, &texts).unwrap();
     assert!(ranked.is_sorted_by(|(_, a), (_, b)| a >= b) && ranked.len() == 3);
     let long = "wing ".repeat(500);
