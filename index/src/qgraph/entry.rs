@@ -68,7 +68,7 @@ impl Entries {
     }
 
     /// The entries nearest by estimate among those that `may` be begun at, nearest first, as far as there are any, and the estimate of
-    /// the nearest of all.
+    /// the nearest of all; estimates are less than distances by that of the query from the mean.
     #[inline(always)]
     pub(crate) fn nearest<S: Simd, M: Fn(u32) -> bool>(
         &self,

@@ -83,7 +83,7 @@ pub(super) struct Walk {
     stop: f32,
     /// Beyond this no candidate is kept.
     bound: f32,
-    /// The estimate of the nearest entry, whether the walk may begin at it or not.
+    /// The estimated distance of the nearest entry, whether the walk may begin at it or not; known where the gate has doubts.
     nearest_entry: f32,
     /// Slack that was added on the way.
     wider: f32,
@@ -117,7 +117,7 @@ impl<'a> Field<'a> {
 impl Walk {
     /// Begins the search for `self.query`, as if the node `except` were not there.
     #[inline(always)]
-    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, gate: &impl Gate, except: Option<u32>) {
+    fn start<S: Simd, G: Gate>(&mut self, simd: S, field: Field<'_>, limits: Limits, gate: &G, except: Option<u32>) {
         self.set_query(simd, field);
         self.found.clear();
         self.frontier.clear(limits.max_hops.saturating_add(limits.rescored));
@@ -128,7 +128,9 @@ impl Walk {
         self.stage = Stage::Enter;
         self.pending.clear();
         let (entries, nearest) = field.entries.nearest(simd, &self.table, field.units, |node| gate.starts(node));
-        (self.nearest_entry, self.wider) = (nearest, 0.0);
+        // Entries are coded relative to the mean, so their estimates lack the query's distance from it.
+        let from_mean = if G::DOUBTS { self.distance_from_mean(field.metric) } else { 0.0 };
+        (self.nearest_entry, self.wider) = (nearest + from_mean, 0.0);
         for entry in entries.chain(gate.seeds().iter().copied()) {
             fetch(field.row(entry).front());
             self.pending.push(entry);
@@ -142,6 +144,11 @@ impl Walk {
         field.rotation.rotate(simd, centred, &mut self.rotated);
         self.table.set(simd, &self.rotated);
         self.bytes.set(&self.query, field.scale, field.metric);
+    }
+
+    fn distance_from_mean(&self, metric: Metric) -> f32 {
+        let square: f32 = self.rotated.iter().map(|x| x * x).sum();
+        if metric == Metric::L2 { square } else { 0.5 * square }
     }
 
     /// One turn; whether the walk is over. The lines of `ahead` are asked for on the way.
