@@ -23,6 +23,8 @@ use super::layout::{LINE, Layout, Row};
 
 #[cfg(feature = "probe")]
 pub(super) mod probe;
+#[cfg(test)]
+mod tests;
 
 /// What walks read.
 #[derive(Clone, Copy)]
