@@ -32,7 +32,8 @@ impl Task for Begin<'_> {
     }
 }
 
-/// It is the distance to the nearest row that is an entry, but for the error of one bit a coordinate: however far the query is from the mean.
+/// It is the distance to the nearest row that is an entry, but for the error of one bit a coordinate, of which the least is taken: however
+/// far the query is from the mean, which is about half of all distances here.
 #[test]
 fn the_nearest_entry_is_at_its_distance() {
     const DIM: usize = 256;
@@ -63,7 +64,7 @@ fn the_nearest_entry_is_at_its_distance() {
                 index.entries.slots.as_slice().iter().map(|&slot| distance(slot)).fold(f32::INFINITY, f32::min);
             let limits = index.limits(QuantizedSearch::new(10, 0.0));
             let found = dispatch(isa(), Begin { field: index.field(), limits, query: &query });
-            assert!((found / expected - 1.0).abs() < 0.12, "{metric}: {found}, expected {expected}");
+            assert!((found / expected - 1.0).abs() < 0.25, "{metric}: {found}, expected {expected}");
         }
     }
 }
