@@ -5,13 +5,13 @@
 //! ```text
 //! ids metric rows params                       what callers say
 //! distance/{scalar, x86_64, aarch64, …}        kernels, chosen once per store by CPU feature
-//! distance/{simd, fastscan/}                   what walks over codes need, one value per instruction set
+//! distance/{simd, fastscan/, hadamard/}        what walks over codes need, one value per instruction set
 //! faults  storage/mmap  vfs/{real, sim}        safeguards by name; a mapped file; all file access
 //! bytes                                        flat arrays: grown in memory, or a mapped file's
 //! spec named pool visited mask query           a vector checked; vectors by name; a beam; a visited set; a set of rows; an answer
 //! vectors/dense  exact  compare  scratch  threads   stored rows, and exact search over them
 //! planner/cost                                 how a filtered search goes about it
-//! graph/{level, links, select, search, build, repair, refine, check}
+//! graph/{level, links, lists, select, search, build, repair, refine, check}
 //! flat  neighbors  hnsw                        the indexes
 //! storage/{codec, format, save}                the file
 //! quant/{rotation, frame, byte, neighbor, nested, codes}   vectors in fewer bits
