@@ -16,12 +16,12 @@
 //! storage/{codec, format, save}                the file
 //! quant/{rotation, frame, byte, neighbor, nested, codes}   vectors in fewer bits
 //! sketch/{scan}                                a bit per coordinate of every row, and what a scan over these compares
-//! qgraph/{layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
+//! qgraph/{load, layout, entry, frontier, walk, …}    a graph walked on one-bit codes: built whole, then only read
 //! compact/{params, walk, masked, save}                 the same graph walked on nested codes, in a sixth of the memory
 //! coded                                        codes compared one by one: what they can find
 //! choose                                       which of these layouts, and why
 //! filter/{path, time, geo, text, index/}        which points match, by id and payload; indexes over payloads
-//! segment/{tombstones, table, scanned, index, column, builder, merge}    points that no longer change, in memory or in mapped files
+//! segment/{tombstones, table, reach, scanned, index, column, builder, merge}    points that no longer change, in memory or in mapped files
 //! wal/{frame, reader, writer}                  what was acknowledged, in order, until segments hold it
 //! collection/{record, change, manifest, folder, journal, plan, upkeep, shared, …}   points that change, made to last
 //! ```

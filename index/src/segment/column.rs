@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::index::{Buffers, Depth, Index, IndexKind, Reach, Way};
+use super::index::{Buffers, Index, IndexKind};
+use super::reach::{Depth, Reach, Way};
 use super::tombstones::Tombstones;
 use crate::bytes::Array;
 use crate::graph::check::{GraphFault, GraphReport};

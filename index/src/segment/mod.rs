@@ -23,14 +23,17 @@ pub(crate) mod index;
 mod indexes;
 mod matching;
 pub(crate) mod merge;
+mod reach;
 mod scanned;
 mod table;
 mod tombstones;
 
 pub(crate) use column::{Column, DamagedColumn};
-pub(crate) use index::{Buffers, Index, Reach, Way};
-pub use index::{Depth, IndexKind};
+pub use index::IndexKind;
+pub(crate) use index::{Buffers, Index};
 use indexes::Indexes;
+pub use reach::Depth;
+pub(crate) use reach::{Reach, Way};
 pub(crate) use table::Table;
 pub(crate) use tombstones::Tombstones;
 
