@@ -14,6 +14,7 @@ pub(crate) mod exact;
 pub(crate) mod frontier;
 mod gate;
 mod layout;
+mod load;
 pub(crate) mod masked;
 mod params;
 pub(crate) mod rank;
@@ -32,7 +33,6 @@ use crate::graph::copies::Copies;
 use crate::graph::links::chain;
 use crate::ids::Slot;
 use crate::mask::Mask;
-use crate::metric::Metric;
 use crate::params::{BuildOptions, SearchParams};
 use crate::planner::Costs;
 use crate::quant::byte::Scale;
@@ -40,7 +40,7 @@ use crate::quant::rotation::Rotation;
 use crate::query::{Hit, SearchError};
 use crate::rows::{Rows, VectorRef};
 use crate::sketch::{Eligible, Sketch, Sketched};
-use crate::spec::{VectorError, VectorSpec};
+use crate::spec::VectorSpec;
 use crate::storage::save::vector_bytes;
 use crate::vectors::dense::Vectors;
 
@@ -51,6 +51,8 @@ use gate::{Gate, Open, Sieve};
 use layout::{Layout, Row};
 use rank::Ranking;
 use walk::{Batch, Field, Limits, MAX_WIDTH, Walk};
+
+pub(crate) use load::{Loader, load};
 
 pub use params::{QuantizedParams, QuantizedSearch, QuantizedStats, Unsupported};
 #[cfg(feature = "probe")]
@@ -446,60 +448,4 @@ impl QuantizedGraph {
             + full
             + sketch
     }
-}
-
-/// Loads the queries of a batch. In the place of one that is at fault zeros are searched for, and the first such is kept.
-pub(crate) struct Loader<'a> {
-    pub(crate) spec: VectorSpec,
-    pub(crate) queries: Rows<'a>,
-    pub(crate) error: Option<(usize, VectorError)>,
-}
-
-impl Loader<'_> {
-    /// Writes query `index` into `out`; names no node to pass over.
-    #[inline(always)]
-    pub(crate) fn load(&mut self, index: usize, out: &mut Vec<f32>) -> Option<u32> {
-        if let Err(fault) = load(&self.spec, self.queries.row(index), out) {
-            self.error.get_or_insert((index, fault));
-            out.clear();
-            out.resize(self.spec.dim(), 0.0);
-        }
-        None
-    }
-
-    /// `stats`, if no query was at fault.
-    pub(crate) fn outcome(self, stats: QuantizedStats) -> Result<QuantizedStats, (usize, SearchError)> {
-        match self.error {
-            Some((index, error)) => Err((index, error.into())),
-            None => Ok(stats),
-        }
-    }
-}
-
-/// A query as a walk has it: checked, and scaled to length one under cosine.
-#[inline(always)]
-pub(crate) fn load(spec: &VectorSpec, query: VectorRef<'_>, out: &mut Vec<f32>) -> Result<(), VectorError> {
-    if let VectorRef::F32(data) = query
-        && data.len() == spec.dim()
-    {
-        let (stripes, rest) = data.as_chunks::<16>();
-        let mut squares = [0.0_f32; 16];
-        for stripe in stripes {
-            for i in 0..16 {
-                squares[i] += stripe[i] * stripe[i];
-            }
-        }
-        let square = squares.iter().chain(&[0.0]).sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>();
-        // Neither NaN nor infinite nor near an overflow or underflow: then no coordinate is.
-        if (f32::MIN_POSITIVE..1e37).contains(&square) {
-            out.clear();
-            let factor = if spec.metric() == Metric::Cosine { 1.0 / square.sqrt() } else { 1.0 };
-            out.extend(data.iter().map(|x| x * factor));
-            return Ok(());
-        }
-    }
-    let floats = VectorSpec::new(spec.dim(), spec.metric(), crate::metric::ElementType::F32).expect("as the index's");
-    out.clear();
-    out.resize(spec.dim(), 0.0);
-    floats.encode(query, out)
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bytes::Array;
-use crate::metric::ElementType;
+use crate::metric::{ElementType, Metric};
 use crate::params::BuildOptions;
 
 /// The rows' bytes and the walk's estimates are those that the vectors themselves give.

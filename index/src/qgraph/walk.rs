@@ -13,6 +13,7 @@ use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{Simd, Task};
 use crate::metric::Metric;
 use crate::quant::byte::{ByteQuery, Scale};
+use crate::quant::frame::square_of;
 use crate::quant::rotation::Rotation;
 use crate::visited::Visited;
 
@@ -148,8 +149,9 @@ impl Walk {
         self.bytes.set(&self.query, field.scale, field.metric);
     }
 
+    #[inline(always)]
     fn distance_from_mean(&self, metric: Metric) -> f32 {
-        let square: f32 = self.rotated.iter().map(|x| x * x).sum();
+        let square = square_of(&self.rotated);
         if metric == Metric::L2 { square } else { 0.5 * square }
     }
 

@@ -64,6 +64,19 @@ impl Frame {
     }
 }
 
+/// The sum of the coordinates' squares, in sixteen parts, so that it is vectorised.
+#[inline(always)]
+pub(crate) fn square_of(x: &[f32]) -> f32 {
+    let (stripes, rest) = x.as_chunks::<16>();
+    let mut squares = [0.0_f32; 16];
+    for stripe in stripes {
+        for i in 0..16 {
+            squares[i] += stripe[i] * stripe[i];
+        }
+    }
+    squares.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
+}
+
 /// The mean of `rows` rows, which `decode` writes.
 pub(crate) fn mean_of(rows: usize, dim: usize, decode: impl Fn(u32, &mut Vec<f32>) + Sync) -> Array<f32> {
     // Sums of fixed parts, added in order: the same on any number of threads.

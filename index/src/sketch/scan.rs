@@ -17,6 +17,7 @@ use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::metric::Metric;
 use crate::pool::{Candidate, Pool};
+use crate::quant::frame::square_of;
 
 use super::Sketch;
 
@@ -123,13 +124,7 @@ impl Sketch {
     fn ask<S: Simd>(&self, simd: S, query: &[f32], rotated: &mut Vec<f32>, table: &mut Table) -> (f32, f32) {
         let with_centre = self.frame.enter(simd, query, rotated);
         table.set(simd, rotated);
-        let mut squares = [0.0_f32; 16];
-        for x in rotated.as_chunks::<16>().0 {
-            for i in 0..16 {
-                squares[i] += x[i] * x[i];
-            }
-        }
-        let square = squares.iter().sum::<f32>();
+        let square = square_of(rotated);
         let common = match self.metric {
             Metric::Dot => -with_centre,
             Metric::L2 => square,

@@ -1,3 +1,5 @@
+//! What scans over codes find, beside all rows compared: rows of several shapes, metrics and element types; and how few they compare.
+
 use super::*;
 use crate::compare::{Nearest, Whole};
 use crate::ids::Slot;
