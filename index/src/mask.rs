@@ -74,11 +74,7 @@ impl Mask {
 
     /// Its rows, in order.
     pub fn iter(&self) -> impl Iterator<Item = Slot> {
-        self.words.iter().enumerate().flat_map(|(at, &word)| {
-            let next = |left: &u64| Some(left & (left - 1)).filter(|&left| left != 0);
-            let rest = std::iter::successors(Some(word).filter(|&word| word != 0), next);
-            rest.map(move |left| Slot((at * 64) as u32 + left.trailing_zeros()))
-        })
+        rows_of(&self.words).map(Slot)
     }
 
     /// Keeps what `other` has too. Panics, as all of these, unless both have one bound.
@@ -106,6 +102,11 @@ impl Mask {
         self.words.iter_mut().zip(&other.words).for_each(|(a, &b)| *a = of(*a, b));
     }
 
+    /// Adds the rows of `more`, as words. Panics if they are longer than this mask.
+    pub(crate) fn or_words(&mut self, more: &[u64]) {
+        self.words[..more.len()].iter_mut().zip(more).for_each(|(word, more)| *word |= more);
+    }
+
     /// Adds the rows of `more` that are not in `less`, both as words; of missing words all rows are missing. Panics if they are longer
     /// than this mask.
     pub(crate) fn or_difference(&mut self, more: &[u64], less: &[u64]) {
@@ -123,6 +124,15 @@ impl Mask {
     pub fn words(&self) -> &[u64] {
         &self.words
     }
+}
+
+/// The rows whose bits are set in `words`, in order.
+pub(crate) fn rows_of(words: &[u64]) -> impl Iterator<Item = u32> {
+    words.iter().enumerate().flat_map(|(at, &word)| {
+        let next = |left: &u64| Some(left & (left - 1)).filter(|&left| left != 0);
+        let rest = std::iter::successors(Some(word).filter(|&word| word != 0), next);
+        rest.map(move |left| (at * 64) as u32 + left.trailing_zeros())
+    })
 }
 
 #[cfg(test)]

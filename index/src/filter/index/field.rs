@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::FieldType;
 use super::geo::Places;
-use super::ordered::{Ordered, Rows, mask_of};
+use super::ordered::Ordered;
+use super::rows::{Rows, mask_of};
 use super::text::Texts;
 use crate::filter::geo::GeoPoint;
 use crate::filter::path::PayloadPath;
@@ -186,11 +187,15 @@ impl FieldIndex {
     }
 
     pub(crate) fn seal(&mut self) {
+        self.counts.seal();
         match &mut self.values {
-            Values::Integer(rows) => rows.seal(),
-            Values::Float(rows) => rows.seal(),
-            Values::Datetime(rows) => rows.seal(),
-            Values::Keyword(_) | Values::Bool(_) | Values::Uuid(_) | Values::Geo(_) | Values::Text(_) => {}
+            Values::Keyword(rows) => rows.seal(),
+            Values::Bool(rows) => rows.seal(),
+            Values::Integer(rows) => rows.seal_ranges(),
+            Values::Float(rows) => rows.seal_ranges(),
+            Values::Datetime(rows) => rows.seal_ranges(),
+            Values::Text(texts) => texts.seal(),
+            Values::Uuid(_) | Values::Geo(_) => {}
         }
     }
 

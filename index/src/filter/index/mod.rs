@@ -4,11 +4,12 @@
 //! those whose values are of other types, or conditions that are about another type. So a filter means the same with and without it.
 //! Rows that died stay until they are removed; what is asked is limited to the living.
 //!
-//! ordered: values that have an order · geo: places · text: words · field: an index of one path · schema: which paths are indexed
+//! rows: those under one value · ordered: values that have an order · geo: places · text: words · field: an index of one path · schema: which paths are indexed
 
 mod field;
 mod geo;
 mod ordered;
+mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -169,7 +170,7 @@ impl PayloadIndex {
         self.fields.iter_mut().for_each(|(path, field)| Arc::make_mut(field).remove(slot, path, payload));
     }
 
-    /// Makes ranges quick until the next change; for segments that are done growing.
+    /// Makes frequent values and ranges quick until the next change; for segments that are done growing.
     pub fn seal(&mut self) {
         self.fields.iter_mut().for_each(|(_, field)| Arc::make_mut(field).seal());
     }

@@ -9,70 +9,9 @@ use std::ops::Bound;
 
 use roaring::RoaringBitmap;
 
+use super::rows::Rows;
 use crate::ids::Slot;
 use crate::mask::Mask;
-
-/// The rows under one value.
-#[derive(Debug, Clone)]
-pub(super) enum Rows {
-    /// A single one, which is most often so where values are unique.
-    One(u32),
-    Many(RoaringBitmap),
-}
-
-impl Rows {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Rows::One(_) => 1,
-            Rows::Many(rows) => rows.len() as usize,
-        }
-    }
-
-    pub(super) fn insert(&mut self, row: u32) {
-        match self {
-            Rows::One(one) if *one == row => {}
-            Rows::One(one) => *self = Rows::Many([*one, row].into_iter().collect()),
-            Rows::Many(rows) => drop(rows.insert(row)),
-        }
-    }
-
-    /// Whether none is left.
-    pub(super) fn remove(&mut self, row: u32) -> bool {
-        match self {
-            Rows::One(one) => *one == row,
-            Rows::Many(rows) => {
-                rows.remove(row);
-                rows.is_empty()
-            }
-        }
-    }
-
-    pub(super) fn iter(&self) -> Box<dyn Iterator<Item = u32> + '_> {
-        match self {
-            Rows::One(one) => Box::new(std::iter::once(*one)),
-            Rows::Many(rows) => Box::new(rows.iter()),
-        }
-    }
-
-    pub(super) fn add_to(&self, mask: &mut Mask) {
-        match self {
-            Rows::One(one) => mask.insert(Slot(*one)),
-            Rows::Many(rows) => add(rows, mask),
-        }
-    }
-}
-
-/// Adds `rows` to `mask`.
-pub(super) fn add(rows: &RoaringBitmap, mask: &mut Mask) {
-    rows.iter().for_each(|row| mask.insert(Slot(row)));
-}
-
-/// `rows` as a mask of `bound` rows.
-pub(super) fn mask_of(rows: &RoaringBitmap, bound: usize) -> Mask {
-    let mut mask = Mask::none(bound);
-    add(rows, &mut mask);
-    mask
-}
 
 /// Rows by value.
 #[derive(Debug, Clone)]
@@ -100,8 +39,14 @@ impl<K: Ord + Clone> Ordered<K> {
         }
     }
 
-    /// Makes ranges quick until the next change. Cost: about a sort of the rows.
+    /// Makes values quick to ask for until they change. Cost: a pass over the rows.
     pub(super) fn seal(&mut self) {
+        self.rows.values_mut().for_each(Rows::seal);
+    }
+
+    /// Makes ranges quick too, until the next change. Cost: about a sort of the rows.
+    pub(super) fn seal_ranges(&mut self) {
+        self.seal();
         self.ladder.get_or_insert_with(|| Ladder::new(&self.rows));
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use roaring::RoaringBitmap;
 
 use super::TextOptions;
-use super::ordered::{Rows, mask_of};
+use super::rows::{Rows, mask_of};
 use crate::filter::Answer;
 use crate::filter::estimate::Estimate;
 use crate::filter::text::{TextMode, TextQuery, TokenizerKind};
@@ -66,6 +66,11 @@ impl Texts {
         self.single.remove(row);
         self.several.remove(row);
         self.order.remove(&row);
+    }
+
+    /// Makes frequent words quick to ask for until they change.
+    pub(super) fn seal(&mut self) {
+        self.words.values_mut().for_each(|(_, rows)| rows.seal());
     }
 
     /// Words that answer to `asked`.
