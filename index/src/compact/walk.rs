@@ -131,7 +131,7 @@ impl Walk {
             Bits::Eight => 0.0,
         };
         self.count = 0;
-        for entry in field.entries.nearest(simd, &self.table, field.units, |_| true).0 {
+        for entry in field.entries.nearest(simd, &self.table, field.units, |_| true, None) {
             if self.visited.add(entry) {
                 field.codes.fetch(limits.bits, entry);
                 self.pending[self.count] = entry;

@@ -13,8 +13,9 @@ const PROBES: usize = 8;
 /// Rows that each probe compares.
 const PROBE_ROWS: usize = 256;
 
-/// Blocks that each probe of a sketch estimates.
-const PROBE_BLOCKS: usize = 512;
+/// Blocks that each probe of a sketch estimates: so many, one after the other as a scan reads them, in each of so many places.
+const PROBE_BLOCKS: usize = 64;
+const PROBE_PLACES: usize = 8;
 
 /// Times of one index on this machine, measured on searches for a few of its own rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,6 +85,8 @@ pub(crate) struct Course {
     pub(crate) by_codes: bool,
     /// Hops that cost what the cheaper scan would: more are not worth it.
     pub(crate) budget: usize,
+    /// Of a walk through all rows.
+    expected_hops: f32,
     expected: Expected,
 }
 
@@ -96,6 +99,11 @@ impl Course {
     /// The part of the rows that match.
     pub(crate) fn share(&self) -> f32 {
         self.matching as f32 / self.rows as f32
+    }
+
+    /// Hops after which a walk through all rows is not what it was expected to be.
+    pub(crate) fn patience(&self) -> usize {
+        self.budget.min((PATIENCE * self.expected_hops) as usize + 1)
     }
 
     /// What came of it.
@@ -116,6 +124,9 @@ impl Course {
         }
     }
 }
+
+/// A walk through all rows that takes so many times the hops it should finds what matches too far away.
+const PATIENCE: f32 = 4.0;
 
 /// A guided walk is not begun below this share of the rows: bridges lead to bridges, and slack no longer makes up for what is missed.
 const LEAST_SHARE: f32 = 0.05;
@@ -141,8 +152,10 @@ impl Costs {
         let plan = plan.filter(|&plan| plan != Plan::Coded || self.coded.is_some());
         let plan = plan.unwrap_or_else(|| expected.plan(asked.matching, asked.k));
         let by_codes = plan == Plan::Coded || (plan != Plan::Scan && expected.coded < expected.scan);
-        let budget = (expected.scan.min(expected.coded) / self.hop_ns.max(1.0)) as usize + 1;
-        Course { plan, matching: asked.matching, rows: asked.rows, by_codes, budget, expected }
+        let hop_ns = self.hop_ns.max(1.0);
+        let budget = (expected.scan.min(expected.coded) / hop_ns) as usize + 1;
+        let expected_hops = expected.walk / hop_ns;
+        Course { plan, matching: asked.matching, rows: asked.rows, by_codes, budget, expected_hops, expected }
     }
 
     /// What each way is expected to take.
@@ -158,8 +171,8 @@ impl Costs {
         Expected {
             scan: matching as f32 * self.row_ns,
             coded,
-            walk: walk * 1.4 * (0.15 + 0.24 / share),
-            guided: if guides && share >= LEAST_SHARE { walk * (0.3 + 0.2 / share) } else { f32::INFINITY },
+            walk: walk * (0.05 + 0.28 / share),
+            guided: if guides && share >= LEAST_SHARE { walk * (0.6 + 0.18 / share) } else { f32::INFINITY },
         }
     }
 }
@@ -174,9 +187,10 @@ impl CodedCosts {
     ) -> Self {
         let blocks = rows / LANES;
         let mut sample = Mask::none(rows);
-        for at in 0..blocks.min(PROBE_BLOCKS) {
-            let first = at * blocks / blocks.min(PROBE_BLOCKS) * LANES;
-            (first..first + LANES).for_each(|row| sample.insert(Slot(row as u32)));
+        for place in 0..PROBE_PLACES {
+            let (first, end) = (place * blocks / PROBE_PLACES, (place + 1) * blocks / PROBE_PLACES);
+            let end = end.min(first + PROBE_BLOCKS);
+            (first * LANES..end * LANES).for_each(|row| sample.insert(Slot(row as u32)));
         }
         let sampled = sample.len().max(1) as f32;
         let (mut block_ns, mut compared, mut probes) = (1e6_f32, 0, 0);
@@ -227,7 +241,8 @@ mod tests {
         let plan = |rows: usize, share: f64| course(rows, (rows as f64 * share) as usize, true).plan;
         assert_eq!(plan(60_000, 0.0), Plan::Nothing);
         assert_eq!([0.0001, 0.001, 0.01, 0.03].map(|share| plan(60_000, share)), [Plan::Scan; 4]);
-        assert_eq!([0.1, 0.5, 0.9, 1.0].map(|share| plan(60_000, share)), [Plan::Guided; 4]);
+        assert_eq!([0.05, 0.1, 0.15].map(|share| plan(60_000, share)), [Plan::Scan, Plan::Guided, Plan::Guided]);
+        assert_eq!([0.2, 0.5, 0.9, 1.0].map(|share| plan(60_000, share)), [Plan::Walk; 4]);
         assert_eq!([0.001, 0.01, 0.1].map(|share| plan(10_000_000, share)), [Plan::Scan, Plan::Walk, Plan::Guided]);
         assert_eq!(course(1 << 20, 10, true).plan, Plan::Scan);
         assert_eq!(course(10_000_000, 1_000_000, false).plan, Plan::Walk);
@@ -245,7 +260,7 @@ mod tests {
         };
         let plan = |rows: usize, matching: usize| course(rows, matching, None).plan;
         assert_eq!([0, 10, 1000].map(|matching| plan(60_000, matching)), [Plan::Nothing, Plan::Scan, Plan::Scan]);
-        assert_eq!([6000, 30_000].map(|matching| plan(60_000, matching)), [Plan::Coded, Plan::Guided]);
+        assert_eq!([6000, 30_000].map(|matching| plan(60_000, matching)), [Plan::Coded, Plan::Walk]);
         assert_eq!(plan(10_000_000, 10_000), Plan::Scan);
         // A walk that is given up ends in the scan that is asked for, or else the cheaper one.
         let given_up = course(60_000, 30_000, Some(Plan::Walk));

@@ -3,14 +3,15 @@
 //! Once the rows that match are known there are four ways to the nearest of them. A *scan* compares each: exact, and cheap where few
 //! match. A *coded scan* estimates each by a one-bit code, and compares those that may be among the nearest (`sketch/scan.rs`): an order of
 //! magnitude cheaper where many match, for indexes with a sketch. A *walk* goes through the graph as if there were no filter and keeps what
-//! matches: good where most match. A *guided* walk stays among the rows that match (see `qgraph/gate.rs` and `graph/search.rs`): for what
-//! lies between, and where what matches lies elsewhere than the query. Which is cheapest follows from costs measured on the index itself
-//! ([`Costs`]). A walk that exceeds what the cheaper scan would have cost, or finds fewer than `k` rows, ends in that scan: `k` rows are
-//! found wherever `k` match, and no search costs more than about two scans.
+//! matches: good where many match. A *guided* walk stays among the rows that match (see `qgraph/gate.rs` and `graph/search.rs`): for what
+//! lies between. Which is cheapest follows from costs measured on the index itself ([`Costs`]). Where what matches lies elsewhere than the
+//! query, as a graph's entries show before a walk has begun, a walk through all rows gives way to a guided one or a scan. A walk that exceeds
+//! what the cheaper scan would have cost, or finds fewer than `k` rows, ends in that scan: `k` rows are found wherever `k` match, and no
+//! search costs more than about two scans.
 
 mod cost;
 
-pub(crate) use cost::{Asked, Probe, timed};
+pub(crate) use cost::{Asked, Course, Probe, timed};
 pub use cost::{CodedCosts, Costs};
 
 /// A way to the nearest rows that match.

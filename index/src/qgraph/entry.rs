@@ -67,8 +67,8 @@ impl Entries {
         entries
     }
 
-    /// The entries nearest by estimate among those that `may` be begun at, nearest first, as far as there are any, and the estimate of
-    /// the nearest of all; estimates are less than distances by that of the query from the mean.
+    /// The entries nearest by estimate among those that `may` be begun at, nearest first, as far as there are any. All estimates, in whole
+    /// blocks, are put into `all`, if that is given; they are less than distances by that of the query from the mean.
     #[inline(always)]
     pub(crate) fn nearest<S: Simd, M: Fn(u32) -> bool>(
         &self,
@@ -76,9 +76,9 @@ impl Entries {
         table: &Table,
         units: Units,
         may: M,
-    ) -> (impl Iterator<Item = u32> + use<S, M>, f32) {
+        mut all: Option<&mut Vec<[f32; LANES]>>,
+    ) -> impl Iterator<Item = u32> + use<S, M> {
         let mut best = [(f32::INFINITY, u32::MAX); STARTS];
-        let mut nearest = f32::INFINITY;
         let blocks = self.blocks.as_slice().chunks_exact(block_bytes(table.dim()));
         for (bytes, slots) in blocks.zip(self.slots.as_slice().as_chunks::<LANES>().0) {
             let (factors, codes) = bytes.split_at(2 * HALF_BYTES);
@@ -90,11 +90,13 @@ impl Entries {
             let bound = best[STARTS - 1].0;
             let mut below =
                 simd.estimates(Block { codes, add, rescale, units }, table, 0.0, bound, &[], &mut estimates);
+            if let Some(all) = &mut all {
+                all.push(estimates);
+            }
             while below != 0 {
                 let lane = below.trailing_zeros() as usize;
                 below &= below - 1;
                 let mut new = (estimates[lane], slots[lane]);
-                nearest = nearest.min(new.0);
                 if best.iter().any(|kept| kept.1 == new.1) || !may(new.1) {
                     continue;
                 }
@@ -105,6 +107,6 @@ impl Entries {
                 }
             }
         }
-        (best.into_iter().filter(|kept| kept.1 != u32::MAX).map(|kept| kept.1), nearest)
+        best.into_iter().filter(|kept| kept.1 != u32::MAX).map(|kept| kept.1)
     }
 }

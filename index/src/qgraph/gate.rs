@@ -12,7 +12,7 @@ use crate::mask::Mask;
 
 /// What a walk asks about nodes.
 pub(super) trait Gate {
-    /// Whether a walk may turn out to be a hard one; see [`doubts`](Gate::doubts).
+    /// Whether a walk may turn out to be a hard one: see [`despairs`](Gate::despairs) and [`doubts`](Gate::doubts).
     const DOUBTS: bool = false;
 
     /// Whether `node` may be a result.
@@ -32,9 +32,15 @@ pub(super) trait Gate {
         below
     }
 
-    /// What to do where the walk would end, with the last result at `distance` and the nearest entry of all at `nearest`.
+    /// Whether it is not worth to begin, where so many entries are nearer than the nearest that may be a result.
     #[inline(always)]
-    fn doubts(&self, _distance: f32, _nearest: f32) -> Doubt {
+    fn despairs(&self, _nearer: usize) -> bool {
+        false
+    }
+
+    /// What to do where the walk would end, and so many entries are nearer than the last result.
+    #[inline(always)]
+    fn doubts(&self, _nearer: usize) -> Doubt {
         Doubt::None
     }
 }
@@ -49,9 +55,6 @@ pub(super) enum Doubt {
     /// So it does, and to compare all that match is cheaper than to go on.
     GiveUp,
 }
-
-/// Results beyond so many times the distance of the nearest entry lie far: that one is an estimate.
-const FAR: f32 = 1.1;
 
 /// Slack that is added where what matches lies far from the query: distances to it differ less, relative to themselves.
 pub(super) const WIDER: f32 = 0.3;
@@ -92,6 +95,32 @@ impl<A: Fn(u32) -> bool> Gate for Sieve<A> {
     }
 }
 
+/// So too, unless what it accepts is seen to lie far from the query: it would walk through all that is nearer.
+#[derive(Clone, Copy)]
+pub(super) struct NearSieve<A> {
+    pub(super) accept: A,
+    pub(super) correlation: Correlation,
+}
+
+impl<A: Fn(u32) -> bool> Gate for NearSieve<A> {
+    const DOUBTS: bool = true;
+
+    #[inline(always)]
+    fn accepts(&self, node: u32) -> bool {
+        (self.accept)(node)
+    }
+
+    #[inline(always)]
+    fn starts(&self, _: u32) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn despairs(&self, nearer: usize) -> bool {
+        nearer > self.correlation.before_first
+    }
+}
+
 /// Walks among the nodes of a mask.
 #[derive(Clone, Copy)]
 pub(super) struct Guided<'a> {
@@ -102,16 +131,44 @@ pub(super) struct Guided<'a> {
     pub(super) wanted: usize,
     /// Neighbours of a node that match, in the mean.
     pub(super) matching: f32,
-    /// What to do if results lie farther than the nearest entry, where without correlation they would not.
+    pub(super) correlation: Correlation,
+}
+
+/// By what a walk sees that what matches lies far from the query: entries are a sample of all nodes, so without correlation some of the
+/// nearest of them match, and few are nearer than what is found.
+#[derive(Clone, Copy)]
+pub(super) struct Correlation {
+    /// More entries than that are hardly ever nearer than the first that matches.
+    pub(super) before_first: usize,
+    /// More entries than that are hardly ever nearer than the last result.
+    pub(super) before_last: usize,
+    /// What to do then.
     pub(super) far: Doubt,
+}
+
+impl Correlation {
+    /// Of `entries` entries to `nodes` nodes, a `share` of which matches; `k` results are asked for.
+    pub(super) fn new((entries, nodes): (usize, usize), share: f32, k: usize, far: Doubt) -> Self {
+        // Before the first that matches a geometric number of entries lies, of mean 1 / share: one time in a hundred so many.
+        let before_first = (100_f32.ln() / share) as usize;
+        // Before the k-th result about k / share nodes lie, and as many entries as fall to these: at random, so about a Poisson number.
+        let mean = k as f32 / share * entries as f32 / nodes.max(1) as f32;
+        let before_last = (mean + 3.0 * mean.sqrt() + 1.0) as usize;
+        Correlation { before_first, before_last, far }
+    }
 }
 
 impl Gate for Guided<'_> {
     const DOUBTS: bool = true;
 
     #[inline(always)]
-    fn doubts(&self, distance: f32, nearest: f32) -> Doubt {
-        if distance > FAR * nearest { self.far } else { Doubt::None }
+    fn despairs(&self, nearer: usize) -> bool {
+        self.correlation.far == Doubt::GiveUp && nearer > self.correlation.before_first
+    }
+
+    #[inline(always)]
+    fn doubts(&self, nearer: usize) -> Doubt {
+        if nearer > self.correlation.before_last { self.correlation.far } else { Doubt::None }
     }
 
     #[inline(always)]

@@ -1,13 +1,13 @@
 //! Searches among the rows of a mask: the way is chosen by [`Costs`], measured at the first of them.
 
-use super::gate::{Doubt, Guided, HOPS_FAR, Sieve};
+use super::gate::{Correlation, Doubt, Guided, HOPS_FAR, NearSieve};
 use super::walk::Limits;
-use super::{QuantizedGraph, QuantizedScratch, QuantizedSearch, QuantizedStats, Run};
+use super::{Cut, QuantizedGraph, QuantizedScratch, QuantizedSearch, QuantizedStats, Run};
 use crate::graph::copies::{Copies, spread};
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::params::SearchParams;
-use crate::planner::{Asked, CodedCosts, Costs, Explain, Plan, Probe, timed};
+use crate::planner::{Asked, CodedCosts, Costs, Course, Explain, Plan, Probe, timed};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::sketch::Sketch;
@@ -73,57 +73,78 @@ impl QuantizedGraph {
         let limits = Limits { results: few(limits.results), k: few(limits.k), keep: few(limits.keep), ..limits };
         let accept = |slot| mask.contains(slot);
         let sketch = sketch.filter(|_| course.by_codes);
-        let scanning = Run { limits, give_up: false, accept: &accept, mask: Some(mask), sketch };
-        let give_up = course.budget < limits.max_hops;
-        let max_hops = course.budget.min(limits.max_hops);
-        let walking = Run { limits: Limits { max_hops, ..limits }, give_up, ..scanning };
-        // A walk that keeps what matches goes far beyond the k nearest of all; it needs no slack to find them.
-        let sieving = Limits { slack: limits.slack * course.share(), ..walking.limits };
+        let comparing = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch };
+        let correlation = self.correlation(limits.k, &course);
         let stats = match course.plan {
             Plan::Nothing => self.spec.check(query).map(|()| QuantizedStats::default()).map_err(SearchError::from),
-            Plan::Scan | Plan::Coded => {
-                scratch.reserve(1);
-                let QuantizedScratch { walks, ranking, .. } = scratch;
-                let outcome = self.compare(query, &scanning, &mut walks[0], ranking);
-                hits.extend_from_slice(&ranking.hits);
-                outcome
-            }
+            Plan::Scan | Plan::Coded => self.compare_into(query, &comparing, scratch, hits),
             Plan::Walk => {
-                let accepts = |node| self.copies(node).any(|copy| accept(Slot(copy)));
-                self.one(query, &Run { limits: sieving, ..walking }, Sieve(accepts), scratch, hits)
+                // A walk that keeps what matches goes far beyond the k nearest of all; it needs no slack to find them.
+                let slack = limits.slack * course.share();
+                let (patience, most) = (course.patience(), limits.max_hops);
+                let cut = if patience < most { Cut::Leave } else { Cut::Keep };
+                let limits = Limits { slack, max_hops: patience.min(most), ..limits };
+                let walking = Run { limits, cut, ..comparing };
+                let accept = |node| self.copies(node).any(|copy| mask.contains(Slot(copy)));
+                let mut stats = self.one(query, &walking, NearSieve { accept, correlation }, scratch, hits)?;
+                if hits.is_empty() {
+                    stats += match correlation.far {
+                        Doubt::Widen => self.guided(query, &comparing, &course, correlation, scratch, hits)?,
+                        Doubt::GiveUp | Doubt::None => self.compare_into(query, &comparing, scratch, hits)?,
+                    };
+                }
+                Ok(stats)
             }
-            Plan::Guided => {
-                let (mut buffer, mut seeds) = (std::mem::take(&mut scratch.nodes), std::mem::take(&mut scratch.seeds));
-                let copies = self.copies.get_or_init(|| Copies::of(self.twins.as_slice()));
-                let nodes = copies.nodes(mask, &mut buffer);
-                spread(nodes, SEEDS, &mut seeds);
-                let gate = Guided {
-                    nodes,
-                    seeds: &seeds,
-                    wanted: WANTED,
-                    matching: (course.share() * super::DEGREE as f32).max(1e-3),
-                    far: self.doubt(limits.k, course.share(), course.budget),
-                };
-                let outcome = self.one(query, &walking, gate, scratch, hits);
-                (scratch.nodes, scratch.seeds) = (buffer, seeds);
-                outcome
-            }
+            Plan::Guided => self.guided(query, &comparing, &course, correlation, scratch, hits),
         }?;
         let fell_back = stats.scans > 0 && !matches!(course.plan, Plan::Scan | Plan::Coded);
         Ok(course.explain((stats.estimates, stats.distances + stats.rescored), stats.hops, fell_back))
     }
 
-    /// What to do where `k` results lie farther than the nearest entry. As many rows as entries stand for lie nearer than that; without
-    /// correlation `k` of them match unless they are fewer than `k` of this `share` need.
-    fn doubt(&self, k: usize, share: f32, hops_of_scan: usize) -> Doubt {
-        let nearer = self.len() as f32 / self.params.entries as f32;
-        if k as f32 / share > nearer {
-            Doubt::None
-        } else if hops_of_scan <= HOPS_FAR {
-            Doubt::GiveUp
-        } else {
-            Doubt::Widen
-        }
+    /// A walk among the rows of `comparing`, which are compared where that is cheaper than to go on.
+    fn guided(
+        &self,
+        query: VectorRef<'_>,
+        comparing: &Run<'_>,
+        course: &Course,
+        correlation: Correlation,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        let Run { limits, mask, .. } = *comparing;
+        let (mut buffer, mut seeds) = (std::mem::take(&mut scratch.nodes), std::mem::take(&mut scratch.seeds));
+        let copies = self.copies.get_or_init(|| Copies::of(self.twins.as_slice()));
+        let nodes = copies.nodes(mask.expect("rows are known"), &mut buffer);
+        spread(nodes, SEEDS, &mut seeds);
+        let matching = (course.share() * super::DEGREE as f32).max(1e-3);
+        let gate = Guided { nodes, seeds: &seeds, wanted: WANTED, matching, correlation };
+        let cut = if course.budget < limits.max_hops { Cut::Compare } else { Cut::Keep };
+        let max_hops = course.budget.min(limits.max_hops);
+        let walking = Run { limits: Limits { max_hops, ..limits }, cut, ..*comparing };
+        let outcome = self.one(query, &walking, gate, scratch, hits);
+        (scratch.nodes, scratch.seeds) = (buffer, seeds);
+        outcome
+    }
+
+    /// Compares the rows of `run`, and puts the nearest into `hits`.
+    fn compare_into(
+        &self,
+        query: VectorRef<'_>,
+        run: &Run<'_>,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        scratch.reserve(1);
+        let QuantizedScratch { walks, ranking, .. } = scratch;
+        let outcome = self.compare(query, run, &mut walks[0], ranking);
+        hits.extend_from_slice(&ranking.hits);
+        outcome
+    }
+
+    /// By what a walk for `k` results sees that what matches lies far from the query.
+    fn correlation(&self, k: usize, course: &Course) -> Correlation {
+        let far = if course.budget <= HOPS_FAR { Doubt::GiveUp } else { Doubt::Widen };
+        Correlation::new((self.params.entries, self.len()), course.share(), k, far)
     }
 
     /// What searches of this index cost here. Measured once, in about a millisecond, and as long again for a sketch.
@@ -166,7 +187,7 @@ impl QuantizedGraph {
     ) -> Result<QuantizedStats, SearchError> {
         scratch.reserve(1);
         let (accept, limits) = (|slot| mask.contains(slot), self.limits(QuantizedSearch::default()));
-        let run = Run { limits, give_up: false, accept: &accept, mask: Some(mask), sketch };
+        let run = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch };
         self.compare(query, &run, &mut scratch.walks[0], &mut scratch.ranking)
     }
 }

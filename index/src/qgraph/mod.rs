@@ -131,11 +131,21 @@ impl QuantizedScratch {
     }
 }
 
+/// What becomes of a walk that is cut short by its limit of hops, or that its gate gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// What it found is kept.
+    Keep,
+    /// Rows are compared instead.
+    Compare,
+    /// Nothing is found; so too of a walk that finds too few.
+    Leave,
+}
+
 /// What a search is after, besides its queries.
 struct Run<'a> {
     limits: Limits,
-    /// Whether a walk that is cut short by its limit of hops is given up, and rows are compared instead.
-    give_up: bool,
+    cut: Cut,
     accept: &'a dyn Fn(Slot) -> bool,
     /// The rows that `accept` holds for, where they are known.
     mask: Option<&'a Mask>,
@@ -146,7 +156,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Of all rows.
     fn open(limits: Limits) -> Self {
-        Run { limits, give_up: false, accept: &|_| true, mask: None, sketch: None }
+        Run { limits, cut: Cut::Keep, accept: &|_| true, mask: None, sketch: None }
     }
 
     fn eligible(&self) -> Eligible<'_> {
@@ -180,7 +190,7 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let run = Run { limits: self.limits_of(params)?, give_up: false, accept, mask: None, sketch: None };
+        let run = Run { limits: self.limits_of(params)?, cut: Cut::Keep, accept, mask: None, sketch: None };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
@@ -195,7 +205,7 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let run = Run { limits: self.limits_of_beam(params)?, give_up: false, accept, mask: None, sketch: None };
+        let run = Run { limits: self.limits_of_beam(params)?, cut: Cut::Keep, accept, mask: None, sketch: None };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
@@ -289,13 +299,16 @@ impl QuantizedGraph {
                 query,
                 gate,
                 done: |index, walk: &mut Walk| {
-                    let given_up = run.give_up && walk.counts.cut;
+                    let given_up = walk.counts.cut && run.cut != Cut::Keep;
                     if !given_up {
                         self.rank(walk, k, run.accept, ranking);
                     }
-                    let scanned = given_up || ranking.hits.len() < k;
+                    let missed = given_up || ranking.hits.len() < k;
+                    let scanned = missed && run.cut != Cut::Leave;
                     if scanned {
                         self.scan(walk, run, ranking);
+                    } else if missed {
+                        ranking.clear();
                     }
                     stats += self.stats(walk, ranking, scanned);
                     done(index, &ranking.hits);

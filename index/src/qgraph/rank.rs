@@ -27,6 +27,12 @@ pub(crate) struct Ranking {
 }
 
 impl Ranking {
+    /// Forgets what was found.
+    pub(crate) fn clear(&mut self) {
+        self.hits.clear();
+        self.slots.clear();
+    }
+
     /// Makes hits of the nodes a walk found, for `k` results: accepted copies beside each node; `twins` lead from one to the next.
     #[inline(always)]
     pub(crate) fn unfold(

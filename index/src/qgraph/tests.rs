@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::bytes::Array;
+use crate::mask::Mask;
 use crate::metric::{ElementType, Metric};
 use crate::params::BuildOptions;
+use crate::planner::{Costs, Plan};
 
 /// The rows' bytes and the walk's estimates are those that the vectors themselves give.
 #[test]
@@ -68,4 +70,50 @@ fn k_rows_come_whatever_the_walk_finds() {
     unlinked.entries = Entries { slots: Array::default(), blocks: Array::default() };
     unlinked.search((&[9.0, 9.0]).into(), QuantizedSearch::new(5, 0.1), &mut scratch, &mut hits).unwrap();
     assert_eq!(hits.iter().map(|hit| hit.distance).collect::<Vec<_>>(), expected[..5]);
+}
+
+/// Two heaps of rows, one of which matches and is asked for from the other: the entries show it before a step is made. Where all that match
+/// are soon compared they are; where that would take long, the walk stays among them.
+#[test]
+fn what_lies_elsewhere_is_not_walked_to_through_all_that_is_nearer() {
+    const DIM: usize = 32;
+    let mut state = 8_u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let heap = |row: usize| if row.is_multiple_of(2) { 0.0 } else { 1.0 };
+    let data: Vec<f32> = (0..4000 * DIM).map(|at| draw() + heap(at / DIM)).collect();
+    let spec = VectorSpec::new(DIM, Metric::L2, ElementType::F32).unwrap();
+    let rows = Rows::new(&data, DIM).unwrap();
+    let built = QuantizedGraph::build(spec, QuantizedParams::default(), rows, &BuildOptions::default()).unwrap();
+    let mut odd = Mask::none(4000);
+    (1..4000).step_by(2).for_each(|row| odd.insert(Slot(row)));
+    let query: Vec<f32> = (0..DIM).map(|_| draw()).collect();
+    let mut expected: Vec<(f32, u32)> = (odd.iter())
+        .map(|slot| {
+            let row = &data[slot.index() * DIM..][..DIM];
+            (row.iter().zip(&query).map(|(x, y)| (x - y) * (x - y)).sum(), slot.0)
+        })
+        .collect();
+    expected.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut scratch, mut hits) = (QuantizedScratch::new(), Vec::new());
+    let mut search = |index: &QuantizedGraph, plan, query: &[f32]| {
+        let params = QuantizedSearch::default();
+        let explain = index.search_masked(query.into(), params, &odd, Some(plan), &mut scratch, &mut hits).unwrap();
+        (explain, hits.iter().map(|hit| hit.slot.0).collect::<Vec<_>>())
+    };
+    for (hop_ns, fell_back) in [(100.0, true), (1.0, false)] {
+        let index = built.clone();
+        index.costs.set(Costs { row_ns: 10.0, hop_ns, hops: 30.0, coded: None }).unwrap();
+        for plan in [Plan::Walk, Plan::Guided] {
+            let (explain, found) = search(&index, plan, &query);
+            assert_eq!((explain.fell_back, explain.hops == 0), (fell_back, fell_back), "{plan:?} {explain:?}");
+            let hit = found.iter().filter(|&&slot| expected[..10].iter().any(|near| near.1 == slot)).count();
+            assert!(found.len() == 10 && hit >= if fell_back { 10 } else { 8 }, "{plan:?}: {hit} of 10");
+            // From among them there is nothing to give up.
+            let (explain, found) = search(&index, plan, &data[7 * DIM..8 * DIM]);
+            assert!(!explain.fell_back && explain.hops > 0 && found[0] == 7, "{plan:?} {explain:?}");
+        }
+    }
 }

@@ -86,8 +86,8 @@ pub(super) struct Walk {
     stop: f32,
     /// Beyond this no candidate is kept.
     bound: f32,
-    /// The estimated distance of the nearest entry, whether the walk may begin at it or not; known where the gate has doubts.
-    nearest_entry: f32,
+    /// The estimated distances of the entries, whether the walk may begin at them or not; known where the gate has doubts.
+    entries: Vec<[f32; LANES]>,
     /// Slack that was added on the way.
     wider: f32,
     stage: Stage,
@@ -130,13 +130,26 @@ impl Walk {
         (self.stop, self.bound) = (f32::INFINITY, f32::INFINITY);
         self.stage = Stage::Enter;
         self.pending.clear();
-        let (entries, nearest) = field.entries.nearest(simd, &self.table, field.units, |node| gate.starts(node));
-        // Entries are coded relative to the mean, so their estimates lack the query's distance from it.
-        let from_mean = if G::DOUBTS { self.distance_from_mean(field.metric) } else { 0.0 };
-        (self.nearest_entry, self.wider) = (nearest + from_mean, 0.0);
+        self.wider = 0.0;
+        self.entries.clear();
+        let all = if G::DOUBTS { Some(&mut self.entries) } else { None };
+        let entries = field.entries.nearest(simd, &self.table, field.units, |node| gate.starts(node), all);
         for entry in entries.chain(gate.seeds().iter().copied()) {
             fetch(field.row(entry).front());
             self.pending.push(entry);
+        }
+        if G::DOUBTS {
+            // Entries are coded relative to the mean, so their estimates lack the query's distance from it.
+            let from_mean = self.distance_from_mean(field.metric);
+            self.entries.as_flattened_mut().iter_mut().for_each(|estimate| *estimate += from_mean);
+            let mut first = f32::INFINITY;
+            for (&estimate, &slot) in self.entries.as_flattened().iter().zip(field.entries.slots.as_slice()) {
+                first = if estimate < first && gate.accepts(slot) { estimate } else { first };
+            }
+            if gate.despairs(self.entries_within(simd, first)) {
+                self.counts.cut = true;
+                self.stage = Stage::Read;
+            }
         }
     }
 
@@ -188,6 +201,12 @@ impl Walk {
         false
     }
 
+    /// How many entries are estimated to be nearer than `distance`.
+    #[inline(always)]
+    fn entries_within<S: Simd>(&self, simd: S, distance: f32) -> usize {
+        self.entries.iter().map(|block| simd.below(block, distance).count_ones() as usize).sum()
+    }
+
     #[inline(always)]
     fn distance<S: Simd>(&mut self, simd: S, row: Row<'_>) -> f32 {
         self.counts.distances += 1;
@@ -203,7 +222,7 @@ impl Walk {
                 self.counts.cut = spent && estimate <= self.stop;
                 self.frontier.push(estimate, node);
                 if G::DOUBTS && !spent && self.wider == 0.0 {
-                    match gate.doubts(self.found[limits.k - 1].0, self.nearest_entry) {
+                    match gate.doubts(self.entries_within(simd, self.found[limits.k - 1].0)) {
                         Doubt::None => {}
                         Doubt::GiveUp => self.counts.cut = true,
                         Doubt::Widen => {

@@ -63,7 +63,7 @@ impl Task for Probe<'_> {
             parts.walk_ns += timed(repeats, || whole(simd, field, limits, &trace.query, &mut walk));
             parts.query_ns += timed(repeats, || walk.set_query(simd, field));
             parts.entries_ns += timed(repeats, || {
-                let (entries, _) = field.entries.nearest(simd, &walk.table, field.units, |_| true);
+                let entries = field.entries.nearest(simd, &walk.table, field.units, |_| true, None);
                 entries.for_each(|entry| _ = black_box(entry));
             });
             parts.bytes_ns += timed(repeats, || {

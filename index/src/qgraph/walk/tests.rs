@@ -1,6 +1,6 @@
 //! What a walk takes the nearest entry to be at.
 
-use super::super::gate::{Doubt, Guided};
+use super::super::gate::{Correlation, Doubt, Guided};
 use super::*;
 use crate::distance::simd::{Task, dispatch, isa};
 use crate::ids::Slot;
@@ -25,10 +25,11 @@ impl Task for Begin<'_> {
     fn run<S: Simd>(self, simd: S) -> f32 {
         let Begin { field, limits, query } = self;
         let all = Mask::all(field.nodes);
-        let gate = Guided { nodes: &all, seeds: &[], wanted: 1, matching: 1.0, far: Doubt::GiveUp };
+        let correlation = Correlation::new((1, 1), 1.0, 1, Doubt::GiveUp);
+        let gate = Guided { nodes: &all, seeds: &[], wanted: 1, matching: 1.0, correlation };
         let mut walk = Walk { query: query.to_vec(), ..Walk::default() };
         walk.start(simd, field, limits, &gate, None);
-        walk.nearest_entry
+        walk.entries.as_flattened().iter().copied().fold(f32::INFINITY, f32::min)
     }
 }
 
