@@ -1,4 +1,4 @@
-//! How long searches take: with nothing else to do, beside writers, and while segments are sealed and merged.
+//! How long searches take: with nothing else to do, beside writers, while deleted points are compacted away, and while a bulk load is merged.
 //!
 //! One thread searches, each search begun when the last is answered, by the views that callers get. The writers are users' too: in
 //! durable batches, as fast as they are taken or at a steady rate. What they write falls due, and the collection's own threads see to it at
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use vicino_index::collection::SharedCollection;
+use vicino_index::PointId;
+use vicino_index::collection::{Change, SharedCollection};
 
 use super::background::{background, waited};
 use super::figures::{Findings, Times};
@@ -23,7 +24,12 @@ enum Writer {
     Steady(usize),
     /// Batches of so many, one after the other.
     Full(usize),
+    /// Deletes every [`DELETED`]th point in batches of so many, and so makes a compaction due.
+    Deletes(usize),
 }
+
+/// One point of so many is deleted: more than a segment keeps dead rows of.
+const DELETED: usize = 4;
 
 /// What was seen in one state.
 struct Seen {
@@ -41,16 +47,9 @@ pub(super) fn measure(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> 
     let (ef, batch, ingest) = (bench.settings.ef[0], bench.settings.batch, bench.settings.ingest);
     (bench.say)("warming up");
     search_for(bench, &collection, bench.settings.seconds.min(5.0))?;
-    // What the writer at full speed leaves keeps the background at work in the two states after it.
-    let states = [
-        ("idle".to_owned(), Writer::None),
-        (format!("beside {ingest} points/s"), Writer::Steady(ingest)),
-        (format!("beside batches of {batch}, one after the other"), Writer::Full(batch)),
-        ("while that is merged".to_owned(), Writer::None),
-        (format!("beside {ingest} points/s while that is merged"), Writer::Steady(ingest)),
-    ];
+    let bound = "p99 ≤ 2 × idle";
     let mut idle = None;
-    for (state, writer) in states {
+    let mut measure = |state: &str, writer, goal: Option<&str>| -> Result<()> {
         (bench.say)(&format!("searching, {state}"));
         let seen = beside(bench, &collection, writer)?;
         let p99 = seen.times.quantile(0.99).as_secs_f64();
@@ -62,10 +61,25 @@ pub(super) fn measure(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> 
                 finding.value(name, part);
             }
         }
-        if let Writer::Steady(_) = writer {
-            finding.goal("p99 ≤ 2 × idle", ratio <= 2.0);
+        if let Some(goal) = goal {
+            finding.goal(goal, ratio <= 2.0);
         }
-    }
+        Ok(())
+    };
+    measure("idle", Writer::None, None)?;
+    measure(&format!("beside {ingest} points/s"), Writer::Steady(ingest), Some(bound))?;
+    measure(
+        &format!("one point of {DELETED} deleted, while the rest is compacted"),
+        Writer::Deletes(batch),
+        Some(bound),
+    )?;
+    measure(&format!("beside {ingest} points/s while it is compacted"), Writer::Steady(ingest), Some(bound))?;
+    (bench.say)("compacting to the end");
+    collection.settle()?;
+    measure(&format!("beside batches of {batch}, one after the other"), Writer::Full(batch), None)?;
+    // What the writer at full speed has left keeps the background at work.
+    measure("while that is merged", Writer::None, None)?;
+    measure(&format!("beside {ingest} points/s while that is merged"), Writer::Steady(ingest), Some(bound))?;
     (bench.say)(&format!("segments: {}", segments(&collection)));
     Ok(())
 }
@@ -110,11 +124,12 @@ fn beside(bench: &Bench<'_>, collection: &SharedCollection, writer: Writer) -> R
     })
 }
 
-/// Replaces points, by rows of other ones, until it is told to stop; how many.
+/// Writes until it is told to stop, and says how many points: replaces them by rows of other ones, or deletes them.
 fn write(bench: &Bench<'_>, collection: &SharedCollection, writer: Writer, stop: &AtomicBool) -> Result<usize> {
     let (rows, started, mut written) = (bench.data.info.rows, Instant::now(), 0);
     let (each, pause) = match writer {
         Writer::None => return Ok(0),
+        Writer::Deletes(batch) => return delete(collection, rows, batch),
         Writer::Steady(rate) => (rate.div_ceil(10), Some(Duration::from_millis(100))),
         Writer::Full(batch) => (batch, None),
     };
@@ -135,6 +150,15 @@ fn write(bench: &Bench<'_>, collection: &SharedCollection, writer: Writer, stop:
         }
     }
     Ok(written)
+}
+
+/// Deletes every [`DELETED`]th of `rows` points; how many.
+fn delete(collection: &SharedCollection, rows: usize, batch: usize) -> Result<usize> {
+    let ids: Vec<PointId> = (0..rows as u64).step_by(DELETED).map(PointId::from).collect();
+    for batch in ids.chunks(batch) {
+        collection.write(Change::Delete(batch.to_vec()))?;
+    }
+    Ok(ids.len())
 }
 
 /// Searches one after the other for so many seconds.
