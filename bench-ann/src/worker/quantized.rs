@@ -43,6 +43,8 @@ impl Build {
 #[serde(deny_unknown_fields)]
 struct Search {
     slack: f32,
+    /// Nodes expanded at most: fewer than `k` are enough for a low recall.
+    max_hops: Option<usize>,
 }
 
 #[derive(Default)]
@@ -66,7 +68,8 @@ impl Engine for Quantized {
     }
 
     fn prepare(&mut self, params: &Params, k: usize, threads: usize) -> Result<(), Fault> {
-        self.params = QuantizedSearch::new(k, params.parse::<Search>()?.slack);
+        let Search { slack, max_hops } = params.parse()?;
+        self.params = QuantizedSearch { max_hops: max_hops.unwrap_or(usize::MAX), ..QuantizedSearch::new(k, slack) };
         self.scratches.resize_with(threads.max(1), QuantizedScratch::new);
         Ok(())
     }
