@@ -24,8 +24,9 @@ pub use weights::Weights;
 pub enum ModelError {
     /// No folder of that name.
     #[error(
-        "model `{name}`: expected a folder, looked for {}; nothing is downloaded here: `datasets fetch` gets the registered models",
-        looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        "model `{name}`: expected a folder, looked for {}; nothing is downloaded here: {}",
+        looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+        locate::remedy(name)
     )]
     NotFound {
         /// What was asked for.

@@ -23,7 +23,8 @@ Examples:
   vicino embed encode texts.txt --encoder minilm --out vectors.npy dense vectors as one matrix
   vicino embed encode docs.jsonl --encoder splade --kind document  `text` of JSON lines; sparse vectors
 
-`datasets fetch all-minilm-l6-v2` and `datasets fetch splade-tiny` get the models; `static` needs nothing.")]
+`datasets fetch all-minilm-l6-v2` and `datasets fetch splade-tiny` get two models, `datasets fetch hf:OWNER/NAME` those of the
+Hugging Face hub; `static` needs nothing.")]
 pub(super) struct Encode {
     /// A file of lines, or of JSON lines with `text` if it ends in .jsonl; without it, stdin
     #[arg(value_name = "FILE")]

@@ -94,8 +94,7 @@ fn folder(name: &str) -> anyhow::Result<PathBuf> {
     let fetched = Folders::from_environment().in_order().map(|folder| folder.join(name)).find(|folder| folder.is_dir());
     match fetched {
         Some(folder) if !name.contains(['/', '\\']) => Ok(folder),
-        _ => vicino_embed::model::locate(name)
-            .with_context(|| format!("model `{name}`: `datasets fetch {name}` gets it if it is registered")),
+        _ => Ok(vicino_embed::model::locate(name)?),
     }
 }
 
