@@ -19,6 +19,7 @@
 //! synthetic                  made-up vectors of known structure
 //! registry                   the public sets known by name
 //! fetch/{…}                  getting them: over HTTP or out of packages, verified, made into folders
+//! fetch/hub/{…}              models of the Hugging Face hub, into the cache of Python's tools
 //! ```
 
 #![forbid(unsafe_code)]

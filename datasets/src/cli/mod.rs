@@ -18,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   datasets list
   datasets fetch fashion-mnist-784-euclidean
+  datasets fetch hf:sentence-transformers/all-MiniLM-L6-v2
   datasets info fashion-mnist-784-euclidean
   datasets convert base.fvecs train.npy
   datasets truth my-vectors --k 100

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -29,7 +29,8 @@ pub(super) fn verify(files: &[File], paths: &[PathBuf], record: &Path) -> Result
         let found = sha256(path).map_err(io_error(path, "read"))?;
         let expected = file.sha256.or_else(|| known.get(file.path).map(String::as_str)).unwrap_or(&found);
         if expected != found {
-            let error = SourceError::Checksum { file: file.path.into(), expected: expected.into(), found };
+            let (file, expected) = (file.path.into(), expected.into());
+            let error = SourceError::Checksum { file, sum: "SHA-256", expected, found };
             fs::remove_file(path).map_err(io_error(path, "remove"))?;
             return Err(error);
         }
@@ -61,21 +62,44 @@ fn read(record: &Path) -> Result<HashMap<String, String>, SourceError> {
     Ok(pairs.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect())
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut hasher = Hasher(Sha256::new());
-    io::copy(&mut fs::File::open(path)?, &mut hasher)?;
-    Ok(hexadecimal(&hasher.0.finalize()))
+/// SHA-256 of a file, in hexadecimal.
+pub(super) fn sha256(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    each_chunk(path, |bytes| hasher.update(bytes))?;
+    Ok(hexadecimal(&hasher.finalize()))
 }
 
-struct Hasher(Sha256);
+/// The name that git gives a file's contents: SHA-1 of its length and them, in hexadecimal.
+pub(super) fn git_blob(path: &Path) -> io::Result<String> {
+    let mut hasher = sha1_smol::Sha1::new();
+    hasher.update(format!("blob {}\0", fs::metadata(path)?.len()).as_bytes());
+    each_chunk(path, |bytes| hasher.update(bytes))?;
+    Ok(hasher.digest().to_string())
+}
 
-impl Write for Hasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
+fn each_chunk(path: &Path, mut hash: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(1 << 18, fs::File::open(path)?);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        hash(bytes);
+        let count = bytes.len();
+        reader.consume(count);
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_those_of_sha256sum_and_git() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "hello\n").unwrap();
+        let sha256_of_hello = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+        assert_eq!(sha256(file.path()).unwrap(), sha256_of_hello);
+        assert_eq!(git_blob(file.path()).unwrap(), "ce013625030ba8dba906f756967f9e9ca394464a");
     }
 }

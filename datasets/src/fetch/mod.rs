@@ -2,10 +2,12 @@
 //!
 //! Everything happens in `NAME.part` beside the place of `NAME`: downloads go on where an interrupted one stopped, and the
 //! finished folder is renamed in one step. A lock file keeps two processes from fetching the same set at once.
+//! Models of the Hugging Face hub are of no registry and go to a cache of their own: [`hub`].
 
 mod assemble;
 mod checksum;
 mod http;
+pub mod hub;
 mod package;
 mod unpack;
 
@@ -99,10 +101,12 @@ pub enum SourceError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// Another file than the one expected.
-    #[error("{file}: SHA-256: expected {expected}, found {found}")]
+    #[error("{file}: {sum}: expected {expected}, found {found}")]
     Checksum {
         /// Which file.
         file: String,
+        /// Which kind of checksum.
+        sum: &'static str,
         /// The checksum known.
         expected: String,
         /// That of the file.

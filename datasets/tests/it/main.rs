@@ -3,6 +3,7 @@
 mod cli;
 mod fetch;
 mod formats;
+mod hub;
 mod open;
 
 use std::path::{Path, PathBuf};
