@@ -237,6 +237,8 @@ fn renamed_models_and_the_hubs_own_cache_are_followed() {
     let snapshot = fetch(&hub(&server, cache.path()), "hf:old/name").unwrap();
     assert_eq!(files(&snapshot), FETCHED.map(str::to_owned).into());
     assert_eq!(locate_in("old/name", Some(cache.path())).unwrap(), snapshot);
+    let blobs = server.script(|script| FETCHED.map(|path| script.etag(path)));
+    assert_eq!(files(&cache.path().join("models--old--name/blobs")), blobs.into(), "named as the hub says first");
 }
 
 #[test]
