@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::extract::{DefaultBodyLimit, FromRef, OriginalUri};
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
@@ -17,10 +17,11 @@ use crate::store::{Shared, Store};
 mod body;
 mod collections;
 mod compact;
+mod encoders;
 mod envelope;
 mod error;
 mod index;
-pub(crate) mod inference;
+mod inference;
 mod payload;
 mod points;
 mod query;
@@ -31,14 +32,33 @@ mod snapshots;
 pub use body::MAX_BODY_BYTES;
 pub(crate) use collections::schema;
 pub(crate) use compact::compacted;
+pub use encoders::{Encoders, MODEL, ModelNameError};
 pub use error::ApiError;
-pub use inference::MODEL;
 
 /// How long a call may take if nothing else is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// All routes over `store`; a call that takes longer than `timeout` is answered with an error.
-pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
+/// What handlers share; most need the store alone.
+#[derive(Clone)]
+struct App {
+    store: Arc<Store>,
+    encoders: Arc<Encoders>,
+}
+
+impl FromRef<App> for Arc<Store> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.store)
+    }
+}
+
+impl FromRef<App> for Arc<Encoders> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.encoders)
+    }
+}
+
+/// All routes over `store`, with texts embedded by `encoders`; a call that takes longer than `timeout` is answered with an error.
+pub fn router(store: Arc<Store>, encoders: Encoders, timeout: Duration) -> Router {
     let collections = Router::new()
         .route("/collections", get(collections::list))
         .route("/collections/{name}", get(collections::info).put(collections::create).delete(collections::remove))
@@ -77,12 +97,13 @@ pub fn router(store: Arc<Store>, timeout: Duration) -> Router {
         .route("/healthz", get(service::healthy))
         .route("/livez", get(service::healthy))
         .route("/readyz", get(service::ready))
+        .route("/v1/models", get(service::models))
         .merge(collections)
         .fallback(no_route)
         .layer(from_fn_with_state(timeout, envelope::call))
         .merge(long.merge(upload))
         .method_not_allowed_fallback(no_route)
-        .with_state(store)
+        .with_state(App { store, encoders: Arc::new(encoders) })
 }
 
 async fn no_route(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {

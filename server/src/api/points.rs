@@ -12,7 +12,7 @@ use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
 use super::inference;
 use super::select::Selection;
-use super::{change, read};
+use super::{App, change, read};
 use crate::dto::{
     BatchIn, BatchVectors, Count, CountRequest, DeletePoints, DeleteVectors, FilterIn, Record, RetrieveRequest,
     ScrollPage, ScrollRequest, UpdateMode, UpdateResult, UpdateStatus, UpdateVectors, Upsert, VectorIn, VectorsIn,
@@ -23,14 +23,14 @@ use crate::store::Store;
 pub(super) const DEFAULT_LIMIT: usize = 10;
 
 pub(super) async fn upsert(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Path(name): Path<String>,
     Body(mut request): Body<Upsert>,
 ) -> ApiResult<UpdateResult> {
     let mode = request.update_mode.unwrap_or(UpdateMode::Upsert);
     let filter = request.update_filter.take().map(|FilterIn(filter)| filter);
     let Columns { ids, vectors, payloads } = columns(request)?;
-    let vectors = inference::vectors(vectors).await?;
+    let vectors = inference::vectors(&app, &name, vectors).await?;
     let points = ids.into_iter().zip(vectors).zip(payloads);
     let points = points.map(|((id, vectors), payload)| Point { id, vectors, payload: payload.unwrap_or_default() });
     let points = points.collect();
@@ -40,7 +40,7 @@ pub(super) async fn upsert(
         (UpdateMode::InsertOnly, _) => Change::Insert(points),
         (UpdateMode::UpdateOnly, filter) => Change::Update(points, filter),
     };
-    change(store, name, wanted).await.map(completed)
+    change(app.store, name, wanted).await.map(completed)
 }
 
 pub(super) async fn delete(
@@ -56,15 +56,15 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn update_vectors(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Path(name): Path<String>,
     Body(request): Body<UpdateVectors>,
 ) -> ApiResult<UpdateResult> {
     not_empty("points", request.points.len())?;
     let (ids, vectors): (Vec<PointId>, _) = request.points.into_iter().map(|point| (point.id, point.vector)).unzip();
-    let points = ids.into_iter().zip(inference::vectors(vectors).await?).collect();
+    let points = ids.into_iter().zip(inference::vectors(&app, &name, vectors).await?).collect();
     let filter = request.update_filter.map(|FilterIn(filter)| filter);
-    change(store, name, Change::UpdateVectors(points, filter)).await.map(completed)
+    change(app.store, name, Change::UpdateVectors(points, filter)).await.map(completed)
 }
 
 pub(super) async fn delete_vectors(

@@ -1,9 +1,11 @@
 //! Searching.
 
 use std::borrow::Cow;
+use std::slice;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use vicino_embed::TextKind;
 use vicino_index::collection::{Collection, Found, PointView, Search};
 use vicino_index::filter::Filter;
 use vicino_index::{CodeBits, Effort, Metric, PointId, Recall, SearchParams};
@@ -11,9 +13,10 @@ use vicino_index::{CodeBits, Effort, Metric, PointId, Recall, SearchParams};
 use super::body::Body;
 use super::envelope::{Answer, ApiResult};
 use super::error::ApiError;
+use super::inference::Text;
 use super::points::{DEFAULT_LIMIT, in_id_order, positive};
 use super::select::Selection;
-use super::{inference, read};
+use super::{App, inference, read};
 use crate::dto::{
     Explained, FilterIn, QuantizationSearch, QueryAnswer, QueryBatch, QueryIn, QueryRequest, ScoredPoint,
     SearchParamsIn, SearchRequest,
@@ -21,24 +24,23 @@ use crate::dto::{
 use crate::store::Store;
 
 pub(super) async fn query(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Path(name): Path<String>,
     Body(request): Body<QueryRequest>,
 ) -> ApiResult<QueryAnswer> {
-    let plan = Plan::new(request).await?;
-    read(store, name, move |collection| plan.run(collection)).await.map(|points| Answer(QueryAnswer { points }))
+    let mut plan = Plan::new(request)?;
+    embed(&app, &name, slice::from_mut(&mut plan)).await?;
+    read(app.store, name, move |collection| plan.run(collection)).await.map(|points| Answer(QueryAnswer { points }))
 }
 
 pub(super) async fn batch(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Path(name): Path<String>,
     Body(request): Body<QueryBatch>,
 ) -> ApiResult<Vec<QueryAnswer>> {
-    let mut plans = Vec::with_capacity(request.searches.len());
-    for search in request.searches {
-        plans.push(Plan::new(search).await?);
-    }
-    let answers = read(store, name, move |collection| {
+    let mut plans = request.searches.into_iter().map(Plan::new).collect::<Result<Vec<Plan>, ApiError>>()?;
+    embed(&app, &name, &mut plans).await?;
+    let answers = read(app.store, name, move |collection| {
         plans.iter().map(|plan| plan.run(collection).map(|points| QueryAnswer { points })).collect()
     });
     answers.await.map(Answer)
@@ -49,18 +51,35 @@ pub(super) async fn search(
     Path(name): Path<String>,
     Body(request): Body<SearchRequest>,
 ) -> ApiResult<Vec<ScoredPoint>> {
-    let plan = Plan::new(request.into()).await?;
+    let plan = Plan::new(request.into())?;
     read(store, name, move |collection| plan.run(collection)).await.map(Answer)
 }
 
 /// How a query is answered, segment by segment, and the answer.
 pub(super) async fn explain(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Path(name): Path<String>,
     Body(request): Body<QueryRequest>,
 ) -> ApiResult<Explained> {
-    let plan = Plan::new(request).await?;
-    read(store, name, move |collection| plan.explain(collection)).await.map(Answer)
+    let mut plan = Plan::new(request)?;
+    embed(&app, &name, slice::from_mut(&mut plan)).await?;
+    read(app.store, name, move |collection| plan.explain(collection)).await.map(Answer)
+}
+
+/// Puts vectors in the place of the texts that `plans` ask with.
+async fn embed(app: &App, collection: &str, plans: &mut [Plan]) -> Result<(), ApiError> {
+    let (mut texts, mut places) = (Vec::new(), Vec::new());
+    for (at, plan) in plans.iter_mut().enumerate() {
+        if let Some(QueryIn::Document(document)) = plan.query.take_if(|query| matches!(query, QueryIn::Document(_))) {
+            texts.push(Text { document, vector: plan.using.clone() });
+            places.push(at);
+        }
+    }
+    let vectors = inference::embed(app, collection, texts, TextKind::Query).await?;
+    for (at, vector) in places.into_iter().zip(vectors) {
+        plans[at].query = Some(QueryIn::Vector(vector));
+    }
+    Ok(())
 }
 
 /// Times as many results found on codes as asked for, at most.
@@ -129,13 +148,13 @@ struct Plan {
 }
 
 impl Plan {
-    async fn new(request: QueryRequest) -> Result<Self, ApiError> {
+    fn new(request: QueryRequest) -> Result<Self, ApiError> {
         if request.query.is_none() && request.score_threshold.is_some() {
             return Err(ApiError::WrongInput("score_threshold without a query: expected `query`".into()));
         }
         let params = request.params.unwrap_or_default();
         Ok(Plan {
-            query: inference::query(request.query).await?,
+            query: request.query,
             using: request.using.unwrap_or_default(),
             limit: positive("limit", request.limit)?.unwrap_or(DEFAULT_LIMIT),
             offset: request.offset.unwrap_or(0),
@@ -174,7 +193,7 @@ impl Plan {
         let (vector, except) = match &self.query {
             None => return Ok(None),
             Some(QueryIn::Vector(vector)) => (Cow::Borrowed(vector.as_slice()), None),
-            Some(QueryIn::Document(_)) => unreachable!("`Plan::new` has put its vector in its place"),
+            Some(QueryIn::Document(_)) => unreachable!("`embed` has put its vector in its place"),
             Some(QueryIn::Point(id)) => {
                 let point = collection.get(*id).ok_or(ApiError::NoPoint(*id))?;
                 let vector = point.vector(using).ok_or_else(|| match using {

@@ -6,9 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use vicino_embed::DenseEncoder;
 
 use super::blocking;
-use crate::dto::QDRANT_VERSION;
+use super::encoders::Encoders;
+use super::envelope::{Answer, ApiResult};
+use crate::dto::{ModelDescription, ModelList, QDRANT_VERSION};
 use crate::store::Store;
 
 /// `GET /`: clients read `version` to learn which API is spoken; ours stands beside it.
@@ -35,4 +38,16 @@ pub(super) async fn ready(State(store): State<Arc<Store>>) -> (StatusCode, Strin
         true => (StatusCode::OK, "all shards are ready".into()),
         false => (StatusCode::SERVICE_UNAVAILABLE, unready.join("\n")),
     }
+}
+
+/// The models that turn texts into vectors.
+pub(super) async fn models(State(encoders): State<Arc<Encoders>>) -> ApiResult<ModelList> {
+    let describe = |(name, encoder): (&str, &dyn DenseEncoder)| ModelDescription {
+        name: name.into(),
+        id: encoder.model_id().into(),
+        dim: encoder.dim(),
+        max_tokens: encoder.max_tokens(),
+    };
+    // The first call may have to make the built-in encoder ready.
+    blocking(move || Ok(Answer(ModelList { models: encoders.iter().map(describe).collect() }))).await
 }

@@ -13,6 +13,7 @@ use vicino_index::{BuildOptions, ElementType, HnswParams, PointId, SearchParams,
 use super::recall::{self, K, Recall};
 use super::serve::Address;
 use super::{open_dataset, picture, rows, vector_params};
+use crate::api::Encoders;
 use crate::dto::HnswConfig;
 use crate::store::{CollectionName, Store};
 
@@ -61,7 +62,7 @@ impl Demo {
         let name = CollectionName::new("demo")?;
         let store = Store::in_memory();
         store.show(name.clone(), collection);
-        self.address.serve(store, |address| {
+        self.address.serve(store, Encoders::default(), |address| {
             println!("\nask it for the neighbours of point 0:");
             println!(
                 "curl -s http://{address}/collections/{name}/points/query -H 'Content-Type: application/json' \\\n  \

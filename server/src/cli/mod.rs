@@ -91,10 +91,21 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, but for those that an error has said at the end of its own words.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for words in error.chain().map(ToString::to_string).filter(|words| !words.is_empty()) {
+        if !told.ends_with(&words) {
+            told = if told.is_empty() { words } else { format!("{told}: {words}") };
+        }
+    }
+    told
 }
 
 fn start_log() -> anyhow::Result<()> {
@@ -127,4 +138,18 @@ fn vector_params(dataset: &Dataset) -> anyhow::Result<serde_json::Value> {
     let distance =
         Distance::of(dataset.metric).with_context(|| format!("the server does not compare by {}", dataset.metric))?;
     Ok(json!({ "size": dataset.train.dim(), "distance": distance }))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::told;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("no such file").context("/a: no such file").context("model `a`");
+        assert_eq!(told(&error), "model `a`: /a: no such file");
+        assert_eq!(told(&anyhow!("alone")), "alone");
+    }
 }

@@ -11,14 +11,19 @@ use clap::Args;
 use tokio::net::TcpListener;
 use vicino_index::collection::{Options, Recovery, SyncMode};
 
+use crate::api::Encoders;
 use crate::store::Store;
 use crate::{api, net};
+
+mod encoders;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vicino serve                                 on 127.0.0.1:6333, in memory
   vicino serve --data ./data --port 7000       keep every change in ./data before it is answered
+  vicino serve --encoder minilm                embed texts by MiniLM too (`datasets fetch all-minilm-l6-v2` gets it)
+  vicino serve --encoder en=minilm --encoder mine=./model
   curl http://127.0.0.1:6333/collections
 
 Once it takes requests, `listening on http://ADDRESS` is printed on stdout. With --data, whatever was
@@ -36,6 +41,8 @@ pub(super) struct Serve {
     /// Bytes of log after which what is new is sealed into a segment and the log begins again
     #[arg(long, value_name = "BYTES", default_value_t = Options::DEFAULT_CHECKPOINT_AFTER)]
     checkpoint_after: u64,
+    #[arg(long = "encoder", value_name = "NAME=MODEL", value_parser = encoders::wanted, help = encoders::HELP)]
+    encoders: Vec<encoders::Wanted>,
 }
 
 fn sync_mode(text: &str) -> Result<SyncMode, String> {
@@ -51,6 +58,7 @@ fn sync_mode(text: &str) -> Result<SyncMode, String> {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let encoders = encoders::open(&self.encoders)?;
         let store = match &self.data {
             Some(dir) => {
                 let (sync, checkpoint_after) = (self.sync, self.checkpoint_after);
@@ -64,7 +72,7 @@ impl Serve {
             }
         };
         tracing::info!("{} collections", store.names().len());
-        self.address.serve(store, |_| ())
+        self.address.serve(store, encoders, |_| ())
     }
 }
 
@@ -117,8 +125,14 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Serves `store` until the process is asked to stop, then makes checkpoints. Once calls are taken, says so and calls `listening`.
-    pub(super) fn serve(&self, store: Store, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    /// Serves `store`, and texts by `encoders`, until the process is asked to stop, then makes checkpoints. Once calls are taken, says so
+    /// and calls `listening`.
+    pub(super) fn serve(
+        &self,
+        store: Store,
+        encoders: Encoders,
+        listening: impl FnOnce(SocketAddr),
+    ) -> anyhow::Result<()> {
         let store = Arc::new(store);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads to serve with")?;
@@ -134,7 +148,7 @@ impl Address {
                 }
                 tracing::info!("stopping");
             };
-            let router = api::router(Arc::clone(&store), Duration::from_secs(self.timeout));
+            let router = api::router(Arc::clone(&store), encoders, Duration::from_secs(self.timeout));
             tend(&store);
             net::serve(listener, router, stop).await;
             anyhow::Ok(())

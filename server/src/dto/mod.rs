@@ -7,6 +7,7 @@ mod collection;
 mod filter;
 mod index;
 mod layout;
+mod model;
 mod params;
 mod point;
 mod query;
@@ -23,6 +24,7 @@ pub use index::{CreateIndex, FieldKind, FieldParams, FieldSchema, IndexInfo, Tex
 pub use layout::{
     BinaryEncoding, BinaryQuantization, LayoutName, QuantizationConfig, ScalarQuantization, ScalarType, VicinoConfig,
 };
+pub use model::{ModelDescription, ModelList};
 pub use params::{CallParams, WriteOrdering};
 pub use point::{
     BatchIn, BatchVectors, ClearPayload, Count, CountRequest, DeletePayload, DeletePoints, DeleteVectors, ExcludeKeys,

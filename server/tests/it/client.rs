@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use vicino_server::api::{DEFAULT_TIMEOUT, router};
+use vicino_server::api::{DEFAULT_TIMEOUT, Encoders, router};
 use vicino_server::store::Store;
 
 /// A server without a network.
@@ -25,8 +25,13 @@ impl Client {
 
     /// One over `store`.
     pub(crate) fn over(store: Arc<Store>) -> Self {
+        Self::with_encoders(store, Encoders::default())
+    }
+
+    /// One over `store` that embeds texts by `encoders`.
+    pub(crate) fn with_encoders(store: Arc<Store>, encoders: Encoders) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Client { router: router(store, DEFAULT_TIMEOUT), runtime }
+        Client { router: router(store, encoders, DEFAULT_TIMEOUT), runtime }
     }
 
     /// With a collection `c` of `size` dimensions.

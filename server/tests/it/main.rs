@@ -7,6 +7,7 @@ mod files;
 mod kill;
 mod layouts;
 mod ledger;
+mod models;
 mod named;
 mod parquet;
 mod power;

@@ -8,7 +8,7 @@ use vicino_embed::{DenseEncoder, Encoder, StaticEncoder, TextKind};
 use vicino_index::collection::{Collection, Payload, Point, Schema, Search};
 use vicino_index::{BuildOptions, ElementType, HnswParams, Metric, PointId, VectorSpec};
 
-use crate::api::inference::MODEL;
+use crate::api::{Encoders, MODEL};
 use crate::cli::serve::Address;
 use crate::dto::{Distance, HnswConfig};
 use crate::store::{CollectionName, Store};
@@ -49,7 +49,7 @@ pub(super) fn run(questions: &[String], no_serve: bool, address: &Address) -> an
     let name = CollectionName::new(NAME)?;
     let store = Store::in_memory();
     store.show(name, collection);
-    address.serve(store, |address| {
+    address.serve(store, Encoders::default(), |address| {
         let body = json!({ "query": { "text": asked[0], "model": MODEL }, "limit": SHOWN, "with_payload": true });
         println!("\nask it something else:");
         println!(

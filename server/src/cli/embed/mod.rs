@@ -54,14 +54,15 @@ impl Embed {
 const ENCODERS: &str = "static, minilm, splade, tokens:MODEL, a static table (.safetensors), or a model's folder or name in the Hugging Face cache";
 
 /// An encoder, by the kind of its vectors.
-enum Model {
+pub(super) enum Model {
     Dense(Box<dyn DenseEncoder>),
     Sparse(Box<dyn SparseEncoder>),
     MultiVector(Box<dyn MultiVectorEncoder>),
 }
 
 impl Model {
-    fn open(name: &str, max_tokens: Option<usize>) -> anyhow::Result<Model> {
+    /// What `--encoder` names, looking at `max_tokens` of a text or as many as the model says.
+    pub(super) fn open(name: &str, max_tokens: Option<usize>) -> anyhow::Result<Model> {
         if name == "static" {
             return Ok(Model::Dense(Box::new(StaticEncoder::builtin().clone())));
         }
