@@ -138,19 +138,23 @@ impl Walk {
             fetch(field.row(entry).front());
             self.pending.push(entry);
         }
-        if G::DOUBTS {
-            // Entries are coded relative to the mean, so their estimates lack the query's distance from it.
-            let from_mean = self.distance_from_mean(field.metric);
-            self.entries.as_flattened_mut().iter_mut().for_each(|estimate| *estimate += from_mean);
-            let mut first = f32::INFINITY;
-            for (&estimate, &slot) in self.entries.as_flattened().iter().zip(field.entries.slots.as_slice()) {
-                first = if estimate < first && gate.accepts(slot) { estimate } else { first };
-            }
-            if gate.despairs(self.entries_within(simd, first)) {
-                self.counts.cut = true;
-                self.stage = Stage::Read;
-            }
+        if G::DOUBTS && self.is_hopeless(simd, field, gate) {
+            self.counts.cut = true;
+            self.stage = Stage::Read;
         }
+    }
+
+    /// Whether the gate gives the walk up, seeing how many entries are nearer than the first it accepts; their estimates become distances.
+    #[inline(always)]
+    fn is_hopeless<S: Simd>(&mut self, simd: S, field: Field<'_>, gate: &impl Gate) -> bool {
+        // Entries are coded relative to the mean, so their estimates lack the query's distance from it.
+        let from_mean = self.distance_from_mean(field.metric);
+        self.entries.as_flattened_mut().iter_mut().for_each(|estimate| *estimate += from_mean);
+        let mut first = f32::INFINITY;
+        for (&estimate, &slot) in self.entries.as_flattened().iter().zip(field.entries.slots.as_slice()) {
+            first = if estimate < first && gate.accepts(slot) { estimate } else { first };
+        }
+        gate.despairs(self.entries_within(simd, first))
     }
 
     /// Makes of `self.query` what rows are compared with.
