@@ -3,7 +3,7 @@
 //! One operation stands behind static token embeddings (the rows are tokens), memory layers (the rows are values) and pooling:
 //! an embedding bag. It does two operations per number read, so memory is what it costs; the loop is written to keep many
 //! cache lines under way. Rows are taken four at a time, which reads and writes the sum once for four rows, and while four are
-//! added the lines of those some places ahead are asked for, across the ends of bags.
+//! added the lines of those some places ahead are asked for, across the ends of bags, and their scales, which lie as far apart.
 //!
 //! Rows are f32, bf16, or int8 with a scale for each row; sums are always f32, in the order of `ids`, so that a bag's sum does
 //! not depend on its batch, and levels with fused multiply-add agree bit for bit.

@@ -58,6 +58,14 @@ impl<'a, E: Element> Bags<'a, E> {
         &self.rows[start..start + self.dim]
     }
 
+    /// Asks for the scale of the row at `place`, if rows have scales. Those of a large table lie as far as the rows.
+    #[inline(always)]
+    fn prefetch_scale(&self, place: usize) {
+        if let Some(scales) = self.scales {
+            prefetch(&scales[self.ids[place.min(self.ids.len() - 1)] as usize]);
+        }
+    }
+
     #[inline(always)]
     fn weight(&self, place: usize) -> f32 {
         match self.scales {
@@ -112,6 +120,7 @@ fn sum_bags_avx512<E: Element>(bags: &Bags<'_, E>, out: &mut [f32]) {
 fn sum_bags<E: Element, const FUSED: bool>(bags: &Bags<'_, E>, out: &mut [f32]) {
     let ahead = bags.rows_ahead();
     for place in 0..ahead.min(bags.ids.len()) {
+        bags.prefetch_scale(place);
         bags.row(place).chunks(LINE / size_of::<E>()).for_each(|line| prefetch(&line[0]));
     }
     let mut place = 0;
@@ -120,6 +129,7 @@ fn sum_bags<E: Element, const FUSED: bool>(bags: &Bags<'_, E>, out: &mut [f32]) 
         while place + TOGETHER <= end {
             let rows = std::array::from_fn(|i| bags.row(place + i));
             let weights = std::array::from_fn(|i| bags.weight(place + i));
+            (0..TOGETHER).for_each(|i| bags.prefetch_scale(place + ahead + i));
             let ahead = std::array::from_fn(|i| bags.row_if_any(place + ahead + i));
             add_rows::<E, FUSED>(out, rows, weights, ahead);
             place += TOGETHER;
