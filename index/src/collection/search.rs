@@ -27,7 +27,7 @@ pub struct SegmentExplain {
     pub kind: IndexKind,
     /// Why it is that, in words.
     pub reasons: Vec<String>,
-    /// The part of the true neighbours that is to be expected: 1 of a scan, .999 of one over codes, and of a walk to a recall, without a filter, what was measured when the
+    /// The part of the true neighbours that is to be expected: 1 of a scan, .997 of one over codes, and of a walk to a recall, without a filter, what was measured when the
     /// graph was built. Absent where nothing was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_recall: Option<f32>,

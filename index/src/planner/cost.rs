@@ -6,6 +6,7 @@ use super::{Explain, Plan};
 use crate::distance::fastscan::LANES;
 use crate::ids::Slot;
 use crate::mask::Mask;
+use crate::sketch::Sketch;
 
 /// Rows that costs are measured with as queries.
 const PROBES: usize = 8;
@@ -178,19 +179,20 @@ impl Costs {
 }
 
 impl CodedCosts {
-    /// The costs of a sketch of `rows` rows; `probe` searches for a row of it among those of a sample, whole blocks of them, and says how long
+    /// The costs of `sketch`; `probe` searches for a row of it among those of a sample, whole blocks of them, and says how long
     /// it took and how many were compared, at `row_ns` each.
     pub(crate) fn measure(
-        rows: usize,
+        sketch: &Sketch,
         row_ns: f32,
         mut probe: impl FnMut(Slot, &Mask) -> Option<(Duration, u64)>,
     ) -> Self {
-        let blocks = rows / LANES;
+        let rows = sketch.len();
+        let blocks = sketch.blocks();
         let mut sample = Mask::none(rows);
         for place in 0..PROBE_PLACES {
             let (first, end) = (place * blocks / PROBE_PLACES, (place + 1) * blocks / PROBE_PLACES);
             let end = end.min(first + PROBE_BLOCKS);
-            (first * LANES..end * LANES).for_each(|row| sample.insert(Slot(row as u32)));
+            sketch.rows_of(first..end).for_each(|row| sample.insert(row));
         }
         let sampled = sample.len().max(1) as f32;
         let (mut block_ns, mut compared, mut probes) = (1e6_f32, 0, 0);

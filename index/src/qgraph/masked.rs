@@ -63,7 +63,7 @@ impl QuantizedGraph {
         let asked = Asked {
             rows: self.len(),
             matching: mask.len(),
-            blocks: if sketch.is_some() { Sketch::blocks_of(mask) } else { 0 },
+            blocks: sketch.map_or(0, |sketch| sketch.blocks_of(mask)),
             k: limits.results,
             effort: effort(limits.k),
             guides: true,
@@ -169,7 +169,7 @@ impl QuantizedGraph {
 
     fn measure_coded(&self, sketch: &Sketch, row_ns: f32) -> CodedCosts {
         let (mut scratch, mut vector) = (QuantizedScratch::new(), Vec::new());
-        CodedCosts::measure(self.len(), row_ns, |row, sample| {
+        CodedCosts::measure(sketch, row_ns, |row, sample| {
             self.vector(row, &mut vector);
             let query = VectorRef::from(vector.as_slice());
             let (stats, time) = timed(|| self.compare_among(query, sample, Some(sketch), &mut scratch));

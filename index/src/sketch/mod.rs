@@ -3,12 +3,16 @@
 //! The codes are RaBitQ's (Gao & Long, arXiv:2405.12497) relative to the mean of all rows, in FastScan blocks of 32
 //! (`distance/fastscan/`). Unlike those of a graph they are not read on the way of a walk but one after the other: 32 rows cost a few dozen
 //! nanoseconds, whatever a row takes. What an estimate may err by is known for each row, so a scan compares the few rows that may be
-//! among the nearest, and no others (`scan.rs`). A sketch is in no file: it is made of the rows whenever they are there.
+//! among the nearest, and no others (`scan.rs`). Many rows lie in an order in which near ones follow each other, so that a scan need not
+//! look at all (`cells.rs`). A sketch is in no file: it is made of the rows whenever they are there.
 
+mod carve;
+mod cells;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,6 +22,7 @@ use rayon::prelude::*;
 use crate::bytes::Array;
 use crate::distance::fastscan::{Block, LANES, Units, code_bytes, pack};
 use crate::distance::simd::{Simd, Task, dispatch, isa};
+use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::metric::{ElementType, Metric};
 use crate::params::BuildOptions;
@@ -28,11 +33,15 @@ use crate::quant::rotation::Rotation;
 use crate::spec::VectorSpec;
 use crate::threads;
 
+use cells::Cells;
 pub(crate) use scan::{Counts, Eligible, Sketching};
 
 /// The fewest rows, and bytes of vectors, that get a sketch.
 const LEAST_ROWS: usize = 256;
 const LEAST_BYTES: usize = 256 << 10;
+
+/// Blocks that are asked whether they hold a row of a mask.
+const BLOCKS_ASKED: usize = 128;
 
 /// Progress is reported so many rows at a time.
 const REPORTED: u32 = 1024;
@@ -52,12 +61,14 @@ pub(crate) struct Sketch {
     largest: Array<[f32; 2]>,
     /// Standard deviation of a product with a code, for a query at distance 1 across the row: the largest of all rows.
     deviation: f32,
+    /// Where rows lie; none where they lie in their order.
+    cells: Option<Cells>,
 }
 
 impl Sketch {
     /// The part of the true neighbours that is to be expected of a scan: of those as far away as the k-th, one of 700 is estimated to be too
-    /// far ([`scan`](Sketch::scan)), and hardly any that is nearer.
-    pub(crate) const EXPECTED_RECALL: f32 = 0.999;
+    /// far ([`scan`](Sketch::scan)), and hardly any that is nearer; and two or three of a thousand lie in cells that are not looked at.
+    pub(crate) const EXPECTED_RECALL: f32 = 0.997;
 
     /// Whether there are codes of such vectors: those whose distances are products and norms.
     pub(crate) fn supports(spec: VectorSpec) -> bool {
@@ -88,20 +99,37 @@ impl Sketch {
             let done = AtomicUsize::new(0);
             let decode = |slot: u32, out: &mut Vec<f32>| {
                 if let (Some(progress), true) = (options.progress, slot.is_multiple_of(REPORTED)) {
-                    // Rows are looked at three times: for their mean, for the farthest of it, and to be encoded.
-                    let done = done.fetch_add(REPORTED as usize, Ordering::Relaxed) / 3;
+                    // Rows are looked at for their mean, for the farthest of it, and to be encoded; and some times to be carved.
+                    let looks = if Cells::are_worth(spec.metric(), rows) { 8 } else { 3 };
+                    let done = done.fetch_add(REPORTED as usize, Ordering::Relaxed) / looks;
                     progress(done.min(rows), rows);
                 }
                 decode(slot, out);
             };
             let centre = mean_of(rows, spec.dim(), decode);
-            Self::within(Frame::new(centre, Some(Rotation::new(spec.dim(), 0))), spec, rows, decode)
+            let frame = Frame::new(centre, Some(Rotation::new(spec.dim(), 0)));
+            let cells = Cells::are_worth(spec.metric(), rows).then(|| Cells::new(&frame, rows, decode));
+            let mut sketch = Self::laid(frame, cells, spec, rows, decode);
+            let limits = sketch.cells.as_ref().map(|cells| cells.limits_of(&sketch, decode));
+            sketch.cells.iter_mut().zip(limits).for_each(|(cells, limits)| cells.set_limits(limits));
+            sketch
         })
     }
 
-    /// As [`new`](Sketch::new), relative to `frame`.
+    /// As [`new`](Sketch::new), relative to `frame`, with rows in their order.
     pub(crate) fn within(
         frame: Frame,
+        spec: VectorSpec,
+        rows: usize,
+        decode: impl Fn(u32, &mut Vec<f32>) + Sync,
+    ) -> Self {
+        Self::laid(frame, None, spec, rows, decode)
+    }
+
+    /// With rows where `cells` say, or in their order.
+    fn laid(
+        frame: Frame,
+        cells: Option<Cells>,
         spec: VectorSpec,
         rows: usize,
         decode: impl Fn(u32, &mut Vec<f32>) + Sync,
@@ -114,19 +142,23 @@ impl Sketch {
             Metric::Dot => Units { add: Units::of(radius.max(frame.square().sqrt() as f32)).add, ..Units::of(radius) },
             _ => Units::of(radius),
         };
-        let (bytes, blocks) = (code_bytes(dim), rows.div_ceil(LANES));
+        let (bytes, blocks) = (code_bytes(dim), cells.as_ref().map_or(rows.div_ceil(LANES), Cells::len));
         let (mut codes, mut factors, mut largest) = (Array::default(), Array::default(), Array::default());
         codes.resize(blocks * bytes);
         factors.resize(blocks);
         largest.resize(blocks);
         let square = frame.square();
         let encode = |buffers: &mut Buffers, (block, out): (usize, Out<'_>)| {
-            let (mut deviation, first) = (0.0_f32, block * LANES);
+            let mut deviation = 0.0_f32;
             buffers.bits.clear();
             buffers.bits.resize(dim / 16, [0; LANES]);
             out.factors[..LANES].fill(f16::INFINITY);
-            for lane in 0..LANES.min(rows - first) {
-                decode((first + lane) as u32, &mut buffers.vector);
+            for lane in 0..LANES {
+                let slot = slot_of(cells.as_ref(), block, lane);
+                if slot as usize >= rows {
+                    continue;
+                }
+                decode(slot, &mut buffers.vector);
                 let encoded = dispatch(isa(), Encode { frame: &frame, metric, units, buffers, lane });
                 let Encoded { mut factors, with_centre, deviation: of_row } = encoded;
                 if metric == Metric::Dot {
@@ -143,7 +175,7 @@ impl Sketch {
         let outs = codes.as_mut_slice().par_chunks_mut(bytes).zip(factors.as_mut_slice()).zip(largest.as_mut_slice());
         let outs = outs.map(|((codes, factors), largest)| Out { codes, factors, largest });
         let deviation = outs.enumerate().map_init(Buffers::default, encode).reduce(|| 0.0, f32::max);
-        Sketch { rows, metric, frame, units, codes, factors, largest, deviation }
+        Sketch { rows, metric, frame, units, codes, factors, largest, deviation, cells }
     }
 
     /// Number of rows.
@@ -151,15 +183,21 @@ impl Sketch {
         self.rows
     }
 
+    /// Blocks of 32 lanes.
+    pub(crate) fn blocks(&self) -> usize {
+        self.factors.len()
+    }
+
     /// Bytes of codes and what goes with them.
     pub(crate) fn bytes(&self) -> usize {
-        self.codes.bytes() + self.factors.bytes() + self.largest.bytes()
+        let cells = self.cells.as_ref().map_or(0, Cells::bytes);
+        self.codes.bytes() + self.factors.bytes() + self.largest.bytes() + cells
     }
 
     /// Bytes of a sketch of so many rows.
     pub(crate) fn bytes_of(spec: VectorSpec, rows: usize) -> usize {
         let block = code_bytes(Rotation::padded(spec.dim())) + size_of::<[f16; 2 * LANES]>() + size_of::<[f32; 2]>();
-        rows.div_ceil(LANES) * block
+        rows.div_ceil(LANES) * block + Cells::bytes_of(spec, rows, block)
     }
 
     /// Bytes of one row that a scan reads.
@@ -167,16 +205,36 @@ impl Sketch {
         self.frame.out_dim() / 8 + 2 * size_of::<f16>()
     }
 
-    /// Blocks in which there is a row of `mask`.
-    pub(crate) fn blocks_of(mask: &Mask) -> usize {
-        let halves = mask.words().iter().map(|&word| usize::from(word as u32 != 0) + usize::from(word >> 32 != 0));
-        halves.sum()
+    /// Blocks in which there is a row of `mask`; where rows lie in cells, about so many, and more where they are few.
+    pub(crate) fn blocks_of(&self, mask: &Mask) -> usize {
+        let Some(cells) = &self.cells else {
+            let halves = mask.words().iter().map(|&word| usize::from(word as u32 != 0) + usize::from(word >> 32 != 0));
+            return halves.sum();
+        };
+        let (blocks, matching) = (self.factors.len(), mask.len());
+        if matching < blocks {
+            return matching;
+        }
+        let holds = |at: &usize| cells.rows(at * blocks / BLOCKS_ASKED).iter().any(|&row| mask.contains(Slot(row)));
+        (0..BLOCKS_ASKED).filter(holds).count() * blocks / BLOCKS_ASKED
     }
 
-    /// What goes with the code of a row: [`Block::add`] and [`Block::rescale`].
+    /// The rows of some blocks, which may lie in cells.
+    pub(crate) fn rows_of(&self, blocks: Range<usize>) -> impl Iterator<Item = Slot> {
+        let rows = blocks.flat_map(move |block| (0..LANES).map(move |lane| self.slot(block, lane)));
+        rows.filter(|&slot| (slot as usize) < self.rows).map(Slot)
+    }
+
+    /// The row of a lane; beyond all rows where there is none.
     #[inline(always)]
-    fn numbers(&self, slot: u32) -> [f32; 2] {
-        let (block, lane) = (&self.factors.as_slice()[slot as usize / LANES], slot as usize % LANES);
+    fn slot(&self, block: usize, lane: usize) -> u32 {
+        slot_of(self.cells.as_ref(), block, lane)
+    }
+
+    /// What goes with the code of a lane: [`Block::add`] and [`Block::rescale`].
+    #[inline(always)]
+    fn numbers(&self, block: usize, lane: usize) -> [f32; 2] {
+        let block = &self.factors.as_slice()[block];
         [block[lane].to_f32() * self.units.add, block[LANES + lane].to_f32() * self.units.rescale]
     }
 
@@ -190,6 +248,15 @@ impl Sketch {
             rescale: rescale.first_chunk().expect("two lane arrays"),
             units: self.units,
         }
+    }
+}
+
+/// The row of a lane, which lies where `cells` say, or in order.
+#[inline(always)]
+fn slot_of(cells: Option<&Cells>, block: usize, lane: usize) -> u32 {
+    match cells {
+        Some(cells) => cells.rows(block)[lane],
+        None => (block * LANES + lane) as u32,
     }
 }
 

@@ -1,8 +1,9 @@
-//! A scan over a sketch: every row is estimated, and those that may be among the nearest are compared.
+//! A scan over a sketch: rows are estimated, and those that may be among the nearest are compared.
 //!
 //! Two passes. The first estimates all blocks and keeps a few rows more than are wanted, the nearest by their estimates; these are
 //! compared, and from then on the k-th distance is nearly what it will be. The second goes over the estimates, which are some bytes a row
-//! by now, and compares whatever row's lower bound is within the k-th distance so far.
+//! by now, and compares whatever row's lower bound is within the k-th distance so far. Where rows lie in cells, the two passes go over the
+//! nearest cells alone, and then one over those other cells that may hold a row within the k-th distance (`cells.rs`).
 //!
 //! The lower bound. `⟨x, q⟩` for a query `q` and the code `x` of a row is off by the part of `x` across the row times that of `q`. The
 //! first is known of each row; its direction is random, so the product has a standard deviation of `deviation` times the length of `q`
@@ -20,6 +21,7 @@ use crate::pool::{Candidate, Pool};
 use crate::quant::frame::square_of;
 
 use super::Sketch;
+use super::cells::Outlook;
 
 /// Standard deviations by which an estimate may be too large: beyond it is one of 700 rows at the k-th distance, and none much nearer.
 const SURE: f32 = 3.0;
@@ -35,9 +37,12 @@ const AHEAD: usize = 16;
 pub(crate) struct Sketching {
     rotated: Vec<f32>,
     table: Table,
+    /// Blocks that are estimated first, and their lanes that may be found.
+    blocks: Vec<(u32, u32)>,
     estimates: Vec<[f32; LANES]>,
     best: Pool,
     slots: Vec<u32>,
+    outlook: Outlook,
 }
 
 /// Which rows may be found.
@@ -50,7 +55,7 @@ pub(crate) enum Eligible<'a> {
 }
 
 impl Eligible<'_> {
-    /// The lanes of a block that may be.
+    /// The lanes of a block that may be, where rows are in their order.
     #[inline(always)]
     fn lanes(&self, block: usize) -> u32 {
         match self {
@@ -63,7 +68,7 @@ impl Eligible<'_> {
     pub(crate) fn estimated(&self, sketch: &Sketch) -> usize {
         match self {
             Eligible::If(_) => sketch.len(),
-            Eligible::Of(mask) => Sketch::blocks_of(mask) * LANES,
+            Eligible::Of(mask) => sketch.blocks_of(mask) * LANES,
         }
     }
 
@@ -114,7 +119,7 @@ impl Sketch {
         dispatch(isa(), Scan { sketch: self, by, query, k, eligible, buffers, nearest })
     }
 
-    /// Hands the estimates of 32 rows after another to `take`, with the first of these rows.
+    /// Hands the estimates of 32 rows after another to `take`, with the first of these rows, of a sketch of rows in their order.
     pub(crate) fn estimates(&self, query: &[f32], take: impl FnMut(u32, &[f32])) {
         dispatch(isa(), Estimates { sketch: self, query, take });
     }
@@ -160,6 +165,7 @@ impl<F: FnMut(u32, &[f32])> Task for Estimates<'_, F> {
 /// By how much the estimates of one query may be too large.
 struct Slack {
     metric: Metric,
+    dim: f32,
     /// Of the query from the centre.
     length: f32,
     /// [`Sketch::deviation`].
@@ -168,7 +174,9 @@ struct Slack {
     steps: f32,
     /// What rounding may add to a product.
     rounded: f32,
-    /// Of a product, for rows within the present reach.
+    /// Largest length of the query across a row within the present reach.
+    across: f32,
+    /// Of a product, for rows within the present reach, at most.
     product: f32,
 }
 
@@ -182,27 +190,55 @@ impl Slack {
             // A coordinate is off by up to half a step, and counts half.
             steps: table.step * (dim / 48.0).sqrt(),
             rounded: ROUNDED * 0.5 * dim.sqrt() * length,
+            across: 0.0,
             product: 0.0,
+            dim,
         }
     }
 
     /// For rows no farther than `reach`.
     #[inline(always)]
     fn set(&mut self, reach: f32) {
-        let across = match self.metric {
+        self.across = match self.metric {
             Metric::L2 => self.length.min(reach.max(0.0).sqrt()),
             Metric::Cosine => self.length.min((2.0 * reach).max(0.0).sqrt()),
             _ => self.length,
         };
-        let deviation = self.deviation * across;
-        self.product = SURE * (deviation * deviation + self.steps * self.steps).sqrt() + self.rounded;
+        self.product = self.product_by(self.deviation);
+    }
+
+    #[inline(always)]
+    fn product_by(&self, deviation: f32) -> f32 {
+        let deviation = deviation * self.across;
+        SURE * (deviation * deviation + self.steps * self.steps).sqrt() + self.rounded
+    }
+
+    /// Of rows with no larger [`numbers`](Sketch::numbers), at most.
+    #[inline(always)]
+    fn at_most(&self, [add, rescale]: [f32; 2]) -> f32 {
+        rescale.abs() * self.product + add.abs() * ROUNDED
     }
 
     /// Of a row with such [`numbers`](Sketch::numbers).
     #[inline(always)]
     fn of(&self, [add, rescale]: [f32; 2]) -> f32 {
-        rescale.abs() * self.product + add.abs() * ROUNDED
+        let deviation = self.deviation.min(deviation_by(self.metric, self.dim, [add, rescale]));
+        rescale.abs() * self.product_by(deviation) + add.abs() * ROUNDED
     }
+}
+
+/// The [`deviation_of`](super::deviation_of) a row that has such numbers: with `A = ‖r‖²` and `R = 2A/P` the cosine between code and row is
+/// `4√A / R√D`. Infinite where the numbers do not say `A`.
+#[inline(always)]
+fn deviation_by(metric: Metric, dim: f32, [add, rescale]: [f32; 2]) -> f32 {
+    let unit = match metric {
+        Metric::L2 => 1.0,
+        Metric::Cosine => 0.5,
+        _ => return f32::INFINITY,
+    };
+    let cosine = 16.0 * (add / unit) / ((rescale / unit) * (rescale / unit) * dim);
+    // Half floats are off by some thousandths.
+    0.5 * (dim * (1.0 - cosine).max(0.0) / (dim - 1.0)).sqrt() * 1.01
 }
 
 struct Scan<'a, C> {
@@ -221,68 +257,173 @@ impl<C: Compare> Task for Scan<'_, C> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Counts {
         let Scan { sketch, by, query, k, eligible, buffers, nearest } = self;
-        let Sketching { rotated, table, estimates, best, slots } = buffers;
+        let Sketching { rotated, table, blocks, estimates, best, slots, outlook } = buffers;
         let (common, length) = sketch.ask(simd, query, rotated, table);
-        let mut counts = Counts::default();
-        estimates.resize(sketch.factors.len(), [0.0; LANES]);
+        let slack = Slack::new(sketch, table, length);
         best.reset(best_of(k).min(sketch.rows).max(1));
-        for (block, out) in estimates.iter_mut().enumerate() {
-            let lanes = eligible.lanes(block);
-            if lanes == 0 {
-                continue;
+        blocks.clear();
+        slots.clear();
+        let counts = Counts::default();
+        let mut pass = Pass { simd, sketch, by, eligible, table, common, slack, slots, counts, nearest };
+        match &sketch.cells {
+            None => {
+                for block in 0..sketch.factors.len() {
+                    pass.put(block, blocks);
+                }
+                pass.narrow_down(blocks, estimates, best);
             }
-            counts.estimates += LANES as u64;
-            let mut below = simd.estimates(sketch.block(block), table, common, best.bound(), &[], out) & lanes;
+            Some(cells) => {
+                cells.look(&sketch.frame, sketch.metric, query, outlook);
+                let (enough, mut found) = (NARROWED * best_of(k), 0);
+                while found < enough
+                    && let Some(cell) = outlook.next()
+                {
+                    for block in cells.blocks(cell) {
+                        found += pass.put(block, blocks);
+                    }
+                }
+                pass.narrow_down(blocks, estimates, best);
+                for &(least, cell) in outlook.others(pass.nearest.reach) {
+                    // The k-th distance has fallen since.
+                    if least < pass.nearest.reach {
+                        for block in cells.blocks(cell) {
+                            pass.look_through(block);
+                        }
+                    }
+                }
+                pass.compare_asked();
+            }
+        }
+        pass.counts
+    }
+}
+
+/// Eligible rows of the nearest cells by which the others are chosen, for each that is compared first.
+const NARROWED: usize = 6;
+
+/// A scan under way.
+struct Pass<'a, S, C> {
+    simd: S,
+    sketch: &'a Sketch,
+    by: &'a C,
+    eligible: Eligible<'a>,
+    table: &'a Table,
+    common: f32,
+    slack: Slack,
+    /// Asked for, to be compared.
+    slots: &'a mut Vec<u32>,
+    counts: Counts,
+    nearest: &'a mut Nearest,
+}
+
+impl<S: Simd, C: Compare> Pass<'_, S, C> {
+    /// The lanes of a block that may be found.
+    #[inline(always)]
+    fn lanes(&self, block: usize) -> u32 {
+        match (&self.sketch.cells, self.eligible) {
+            (None, eligible) => eligible.lanes(block),
+            (Some(_), Eligible::If(_)) => u32::MAX,
+            (Some(cells), Eligible::Of(mask)) => {
+                !self.simd.unmarked(bytemuck::cast_slice(mask.words()), cells.rows(block), u32::MAX)
+            }
+        }
+    }
+
+    /// Puts a block to the others, if there are eligible rows in it, and says how many.
+    #[inline(always)]
+    fn put(&self, block: usize, blocks: &mut Vec<(u32, u32)>) -> usize {
+        let lanes = self.lanes(block);
+        if lanes != 0 {
+            blocks.push((block as u32, lanes));
+        }
+        lanes.count_ones() as usize
+    }
+
+    /// Estimates all rows of `blocks`, of which there are such lanes, compares the nearest by their estimates, and then those that may be nearer than the k-th.
+    #[inline(always)]
+    fn narrow_down(&mut self, blocks: &[(u32, u32)], estimates: &mut Vec<[f32; LANES]>, best: &mut Pool) {
+        let sketch = self.sketch;
+        estimates.resize(blocks.len(), [0.0; LANES]);
+        self.counts.estimates += (blocks.len() * LANES) as u64;
+        for (at, (&(block, lanes), out)) in (0..).zip(blocks.iter().zip(estimates.iter_mut())) {
+            let codes = sketch.block(block as usize);
+            let mut below = self.simd.estimates(codes, self.table, self.common, best.bound(), &[], out) & lanes;
             while below != 0 {
                 let lane = below.trailing_zeros();
-                let slot = (block * LANES) as u32 + lane;
-                if eligible.accepts(slot) {
-                    best.insert(Candidate::new(out[lane as usize], slot));
+                if self.eligible.accepts(sketch.slot(block as usize, lane as usize)) {
+                    best.insert(Candidate::new(out[lane as usize], at * LANES as u32 + lane));
                 }
                 below &= below - 1;
             }
         }
-        let mut slack = Slack::new(sketch, table, length);
-        slack.set(nearest.reach);
-        slots.clear();
+        self.slack.set(self.nearest.reach);
         for candidate in best.candidates() {
-            let slot = candidate.slot();
-            if candidate.distance() - slack.of(sketch.numbers(slot)) < nearest.reach {
-                slots.push(slot);
-                by.fetch(slot);
+            let (at, lane) = (candidate.slot() as usize / LANES, candidate.slot() as usize % LANES);
+            let block = blocks[at].0 as usize;
+            if candidate.distance() - self.slack.of(sketch.numbers(block, lane)) < self.nearest.reach {
+                self.ask(sketch.slot(block, lane));
             }
             // Not to be compared again.
-            estimates[slot as usize / LANES][slot as usize % LANES] = f32::INFINITY;
+            estimates[at][lane] = f32::INFINITY;
         }
-        counts.distances += slots.len() as u64;
-        slots.drain(..).for_each(|slot| nearest.compare(simd, by, slot));
-        slack.set(nearest.reach);
-        for (block, estimates) in estimates.iter().enumerate() {
-            let lanes = eligible.lanes(block);
-            if lanes == 0 {
-                continue;
-            }
-            let largest = sketch.largest.as_slice()[block];
-            let mut left = simd.below(estimates, nearest.reach + slack.of(largest)) & lanes;
-            while left != 0 {
-                let lane = left.trailing_zeros() as usize;
-                let slot = (block * LANES + lane) as u32;
-                let lower = estimates[lane] - slack.of(sketch.numbers(slot));
-                if lower < nearest.reach && eligible.accepts(slot) {
-                    by.fetch(slot);
-                    slots.push(slot);
+        self.compare_asked();
+        for (&(block, lanes), estimates) in blocks.iter().zip(&*estimates) {
+            let largest = sketch.largest.as_slice()[block as usize];
+            let below = self.simd.below(estimates, self.nearest.reach + self.slack.at_most(largest)) & lanes;
+            self.ask_for_near(block as usize, below, estimates);
+        }
+        self.compare_asked();
+    }
+
+    /// Estimates the rows of a block, and compares those that may be nearer than the k-th so far.
+    #[inline(always)]
+    fn look_through(&mut self, block: usize) {
+        let lanes = self.lanes(block);
+        if lanes == 0 {
+            return;
+        }
+        self.counts.estimates += LANES as u64;
+        let (sketch, mut out) = (self.sketch, [0.0; LANES]);
+        let bound = self.nearest.reach + self.slack.at_most(sketch.largest.as_slice()[block]);
+        let below = self.simd.estimates(sketch.block(block), self.table, self.common, bound, &[], &mut out) & lanes;
+        self.ask_for_near(block, below, &out);
+    }
+
+    /// Asks for those rows of the lanes `left` that may be nearer than the k-th so far, and compares them once there are enough.
+    #[inline(always)]
+    fn ask_for_near(&mut self, block: usize, mut left: u32, estimates: &[f32; LANES]) {
+        while left != 0 {
+            let lane = left.trailing_zeros() as usize;
+            let lower = estimates[lane] - self.slack.of(self.sketch.numbers(block, lane));
+            if lower < self.nearest.reach {
+                let slot = self.sketch.slot(block, lane);
+                if self.eligible.accepts(slot) {
+                    self.ask(slot);
                 }
-                left &= left - 1;
             }
-            if slots.len() >= AHEAD {
-                counts.distances += slots.len() as u64;
-                slots.drain(..).for_each(|slot| nearest.compare(simd, by, slot));
-                slack.set(nearest.reach);
-            }
+            left &= left - 1;
         }
-        counts.distances += slots.len() as u64;
-        slots.drain(..).for_each(|slot| nearest.compare(simd, by, slot));
-        counts
+        if self.slots.len() >= AHEAD {
+            self.compare_asked();
+        }
+    }
+
+    #[inline(always)]
+    fn ask(&mut self, slot: u32) {
+        self.by.fetch(slot);
+        self.slots.push(slot);
+    }
+
+    #[inline(always)]
+    fn compare_asked(&mut self) {
+        if self.slots.is_empty() {
+            return;
+        }
+        self.counts.distances += self.slots.len() as u64;
+        for slot in self.slots.drain(..) {
+            self.nearest.compare(self.simd, self.by, slot);
+        }
+        self.slack.set(self.nearest.reach);
     }
 }
 

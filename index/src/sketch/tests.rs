@@ -1,4 +1,5 @@
-//! What scans over codes find, beside all rows compared: rows of several shapes, metrics and element types; and how few they compare.
+//! What scans over codes find, beside all rows compared: rows of several shapes, metrics and element types, in their order and in cells; and
+//! how few they look at.
 
 use super::*;
 use crate::compare::{Nearest, Whole};
@@ -173,8 +174,69 @@ fn ineligible_rows_are_never_found() {
             let good = found.iter().filter(|row| row.0 <= exact[exact.len() - 1].0).count();
             assert!(good + 1 >= found.len(), "seed {seed}, every {step}th: {good} of {}", found.len());
             if let Eligible::Of(mask) = eligible {
-                assert_eq!(counts.estimates as usize, Sketch::blocks_of(mask) * LANES);
+                assert_eq!(counts.estimates as usize, fixture.sketch.blocks_of(mask) * LANES);
             }
+        }
+    }
+}
+
+/// Rows in cells: whatever their shape, wherever queries lie and whichever rows match, what is nearest is found; where rows lie in clusters,
+/// by looking at few.
+#[test]
+fn cells_that_are_not_looked_at_hold_nothing_near() {
+    let (rows_of, queries_of, dim, seed) = (12_000, 40, 64, 17);
+    for (shape, metric) in [
+        (Shape::Clustered, Metric::L2),
+        (Shape::Flat, Metric::Cosine),
+        (Shape::Copies, Metric::L2),
+        (Shape::Normal, Metric::Cosine),
+    ] {
+        let mut normal = Normal(seed);
+        let data = rows(shape, rows_of + queries_of, dim, &mut normal);
+        let (data, queries) = data.split_at(rows_of * dim);
+        let mut fixture = Fixture::new(VectorSpec::new(dim, metric, ElementType::F32).unwrap(), data);
+        assert!(fixture.sketch.cells.is_some());
+        // Rows drawn at random, and those on one side: far from half of the queries.
+        let sides: [&dyn Fn(u32) -> bool; 3] =
+            [&|_| true, &|slot| slot % 5 == 2, &|slot| data[slot as usize * dim] > 1.0];
+        for (side, holds) in sides.into_iter().enumerate() {
+            let mut mask = Mask::none(rows_of);
+            (0..rows_of as u32).filter(|&slot| holds(slot)).for_each(|slot| mask.insert(Slot(slot)));
+            let (mut good, mut looked_at) = ([0, 0], 0);
+            for (number, query) in queries.chunks(dim).enumerate() {
+                // Every fourth lies far from all rows.
+                let query: Vec<f32> = query.iter().map(|x| if number % 4 == 3 { x * 5.0 + 2.0 } else { *x }).collect();
+                let exact = fixture.exact(&query, K, holds);
+                let asked: &dyn Fn(Slot) -> bool = &|slot| holds(slot.0);
+                let eligible = if number % 2 == 0 { Eligible::Of(&mask) } else { Eligible::If(asked) };
+                let (found, counts) = fixture.scan(&query, K, eligible);
+                assert!(found.len() == K && found.is_sorted() && found.iter().all(|&(_, slot)| holds(slot)));
+                good[usize::from(number % 4 == 3)] += found.iter().filter(|row| row.0 <= exact[K - 1].0).count();
+                looked_at += counts.estimates as usize;
+            }
+            let part = looked_at as f64 / (rows_of * queries_of) as f64;
+            for (good, of) in good.into_iter().zip([0.75, 0.25]) {
+                let recall = good as f64 / ((K * queries_of) as f64 * of);
+                assert!(recall >= 0.98, "seed {seed}, {shape:?} {metric}, side {side}: recall {recall}");
+            }
+            let clustered = matches!(shape, Shape::Clustered | Shape::Copies);
+            assert!(!clustered || part < 0.3, "seed {seed}, {shape:?} {metric}, side {side}: {part} looked at");
+        }
+    }
+}
+
+/// As many results as rows match, and rows that are all the same.
+#[test]
+fn cells_give_up_no_row_while_results_are_wanted() {
+    let (dim, rows_of) = (32, 9000);
+    let spec = VectorSpec::new(dim, Metric::L2, ElementType::F32).unwrap();
+    for data in [rows(Shape::Clustered, rows_of, dim, &mut Normal(3)), vec![0.5; rows_of * dim]] {
+        let mut fixture = Fixture::new(spec, &data);
+        assert!(fixture.sketch.cells.is_some());
+        let holds = |slot: u32| slot % 40 == 7;
+        for query in [vec![0.5; dim], vec![-4.0; dim], vec![1e9; dim]] {
+            let (found, _) = fixture.scan(&query, 300, Eligible::If(&|slot: Slot| holds(slot.0)));
+            assert_eq!(found, fixture.exact(&query, 300, holds), "{query:?}");
         }
     }
 }
@@ -182,7 +244,7 @@ fn ineligible_rows_are_never_found() {
 /// The same codes on any number of threads.
 #[test]
 fn a_sketch_does_not_depend_on_threads() {
-    let (dim, count) = (48, 2500);
+    let (dim, count) = (24, 9000);
     let data = rows(Shape::Clustered, count, dim, &mut Normal(5));
     let spec = VectorSpec::new(dim, Metric::L2, ElementType::F32).unwrap();
     let decode = |slot: u32, out: &mut Vec<f32>| {
@@ -193,4 +255,5 @@ fn a_sketch_does_not_depend_on_threads() {
     let (one, three) = (of(1), of(3));
     assert!(one.codes.as_slice() == three.codes.as_slice() && one.factors.as_slice() == three.factors.as_slice());
     assert_eq!((one.largest.as_slice(), one.deviation), (three.largest.as_slice(), three.deviation));
+    assert!(one.cells.is_some() && format!("{:?}", one.cells) == format!("{:?}", three.cells));
 }
