@@ -4,12 +4,17 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{Lock, LockError, MappedFile, Vfs, VfsFile};
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealFs;
+
+/// A lock that was given up may be held a little longer by a process that another thread is just starting, which has all open files until it
+/// runs its own program.
+const STARTING: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 struct RealFile(File);
@@ -70,10 +75,14 @@ impl Vfs for RealFs {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>, LockError> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(RealLock(file))),
-            Err(TryLockError::WouldBlock) => Err(LockError::Held),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        let asked = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Box::new(RealLock(file))),
+                Err(TryLockError::WouldBlock) if asked.elapsed() < STARTING => std::thread::sleep(STARTING / 20),
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
         }
     }
 
