@@ -70,6 +70,7 @@ struct Scratch {
     strip: Strip,
     distances: [Vec<f32>; SIDE],
     met: Vec<Candidate>,
+    merged: Vec<Candidate>,
 }
 
 impl Comparer {
@@ -101,7 +102,8 @@ impl<'a, 'n: 'a, E: Fn(usize) -> &'a Mutex<Nearest<'n>>> Task for Compare<'_, E>
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Compare { queries, rows: (panel, slots), each, scratch: Scratch { strip, distances, met } } = self;
+        let Compare { queries, rows: (panel, slots), each, scratch } = self;
+        let Scratch { strip, distances, met, merged } = scratch;
         for first in (0..queries.1.len()).step_by(SIDE) {
             queries.0.strip(first, strip);
             panel.distances(simd, strip, distances);
@@ -122,7 +124,7 @@ impl<'a, 'n: 'a, E: Fn(usize) -> &'a Mutex<Nearest<'n>>> Task for Compare<'_, E>
                         }
                     }
                 }
-                nearest.merge(met);
+                nearest.merge(met, merged);
             }
         }
     }
@@ -146,23 +148,67 @@ impl<'a> Nearest<'a> {
         &self.list[..self.len]
     }
 
-    /// Takes in what was `met`, which is left in disorder.
-    fn merge(&mut self, met: &mut Vec<Candidate>) {
-        if met.is_empty() {
-            return;
-        }
+    /// Takes in what was `met`, which is left in disorder, by way of a buffer.
+    fn merge(&mut self, met: &mut Vec<Candidate>, merged: &mut Vec<Candidate>) {
         let room = self.list.len();
         if met.len() > room {
             met.select_nth_unstable(room - 1);
             met.truncate(room);
         }
-        met.extend_from_slice(self.list());
         met.sort_unstable();
-        met.dedup();
-        self.len = met.len().min(room);
-        self.list[..self.len].copy_from_slice(&met[..self.len]);
+        let Some(first) = met.first() else { return };
+        // What is nearer than all that was met stays where it is.
+        let start = self.list().partition_point(|kept| kept < first);
+        merged.clear();
+        merge_sorted(&self.list[start..self.len], met, room - start, merged);
+        self.len = start + merged.len();
+        self.list[start..self.len].copy_from_slice(merged);
         if self.len == room {
             self.bound = self.list[room - 1].distance();
+        }
+    }
+}
+
+/// The first `most` of two ascending lists, each once, in order. Without a branch on which is next: nothing foretells it.
+fn merge_sorted(mut a: &[Candidate], mut b: &[Candidate], most: usize, out: &mut Vec<Candidate>) {
+    while let ([first, ..], [second, ..]) = (a, b)
+        && out.len() < most
+    {
+        out.push(*first.min(second));
+        (a, b) = (&a[usize::from(first <= second)..], &b[usize::from(second <= first)..]);
+    }
+    let rest = if a.is_empty() { b } else { a };
+    out.extend(&rest[..rest.len().min(most - out.len())]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against all that was met, sorted.
+    #[test]
+    fn the_nearest_are_kept_each_once() {
+        let mut state = 9_u64;
+        for room in [1, 7, 40] {
+            let mut list = vec![Candidate::new(0.0, 0); room];
+            let (nearest, mut model, mut merged) = (Nearest::new(&mut list), Vec::new(), Vec::new());
+            for count in [0, 3, 1, 60, 0, 9, 2, 25] {
+                let draw = |_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let slot = (state >> 32) as u32 % 100;
+                    Candidate::new((slot / 2) as f32, slot)
+                };
+                let mut met: Vec<Candidate> = (0..count).map(draw).collect();
+                met.sort_unstable();
+                met.dedup();
+                model.extend_from_slice(&met);
+                model.sort_unstable();
+                model.dedup();
+                met.reverse();
+                let mut nearest = nearest.lock();
+                nearest.merge(&mut met, &mut merged);
+                assert_eq!(nearest.list(), &model[..model.len().min(room)]);
+            }
         }
     }
 }

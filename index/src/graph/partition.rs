@@ -35,24 +35,29 @@ pub(super) fn leaves<T: Component>(isa: Isa, space: DenseView<'_, T>, set: Vec<u
         return vec![set];
     }
     let seed = mix(seed);
-    let mut leaders = drawn(&set, (set.len() / ROWS_PER_LEADER).clamp(2, MAX_LEADERS), seed);
-    let mut nearest = assign(isa, space, &set, &leaders);
-    let mut sizes = vec![0_usize; leaders.len()];
-    nearest.iter().for_each(|&leader| sizes[usize::from(leader)] += 1);
-    let large = |size: &usize| *size >= LEAST_ROWS;
-    if sizes.iter().filter(|size| large(size)).count() < 2 {
+    let leaders = drawn(&set, (set.len() / ROWS_PER_LEADER).clamp(2, MAX_LEADERS), seed);
+    let mut parts: Vec<Part> = leaders.into_iter().map(|leader| (leader, Vec::new())).collect();
+    join(isa, space, &set, &mut parts);
+    let is_large = |part: &Part| part.1.len() >= LEAST_ROWS;
+    if parts.iter().filter(|part| is_large(part)).count() < 2 {
         // Rows too much alike to be cut by distance.
         return set.chunks(LEAF_ROWS).map(<[u32]>::to_vec).collect();
     }
-    let mut kept = sizes.iter().map(large);
-    leaders.retain(|_| kept.next().expect("as many sizes as leaders"));
-    if leaders.len() < sizes.len() {
-        nearest = assign(isa, space, &set, &leaders);
-    }
-    let mut parts: Vec<Vec<u32>> = vec![Vec::new(); leaders.len()];
-    set.iter().zip(&nearest).for_each(|(&slot, &leader)| parts[usize::from(leader)].push(slot));
-    drop((set, nearest));
-    parts.into_par_iter().flat_map_iter(|part| leaves(isa, space, part, seed)).collect()
+    drop(set);
+    // Of the leaders that are left, the others' is still the nearest.
+    let given: Vec<u32> = parts.extract_if(.., |part| !is_large(part)).flat_map(|part| part.1).collect();
+    join(isa, space, &given, &mut parts);
+    parts.into_par_iter().flat_map_iter(|(_, rows)| leaves(isa, space, rows, seed)).collect()
+}
+
+/// A leader, and the rows that join it.
+type Part = (u32, Vec<u32>);
+
+/// Puts each slot of `set` into the part of its nearest leader.
+fn join<T: Component>(isa: Isa, space: DenseView<'_, T>, set: &[u32], parts: &mut [Part]) {
+    let leaders: Vec<u32> = parts.iter().map(|part| part.0).collect();
+    let nearest = assign(isa, space, set, &leaders);
+    set.iter().zip(nearest).for_each(|(&slot, leader)| parts[usize::from(leader)].1.push(slot));
 }
 
 /// `count` of the slots, drawn from the seed.
