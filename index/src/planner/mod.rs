@@ -1,8 +1,8 @@
 //! How a filtered search goes about it, and what came of it.
 //!
 //! Once the rows that match are known there are four ways to the nearest of them. A *scan* compares each: exact, and cheap where few
-//! match. A *coded scan* estimates each by a one-bit code, and compares those that may be among the nearest (`sketch/scan.rs`): an order of
-//! magnitude cheaper where many match, for indexes with a sketch. A *walk* goes through the graph as if there were no filter and keeps what
+//! match. A *coded scan* estimates those that do not lie far by one-bit codes, and compares those that may be among the nearest
+//! (`sketch/`): an order of magnitude cheaper where many match, for indexes with a sketch. A *walk* goes through the graph as if there were no filter and keeps what
 //! matches: good where many match. A *guided* walk stays among the rows that match (see `qgraph/gate.rs` and `graph/search.rs`): for what
 //! lies between. Which is cheapest follows from costs measured on the index itself ([`Costs`]). Where what matches lies elsewhere than the
 //! query, as a graph's entries show before a walk has begun, a walk through all rows gives way to a guided one or a scan. A walk that exceeds
@@ -22,8 +22,8 @@ pub enum Plan {
     Nothing,
     /// Compare every row that matches.
     Scan,
-    /// Estimate every row that matches by its one-bit code, and compare those that may be among the nearest: all but a few of a thousand
-    /// true neighbours are.
+    /// Estimate the rows that match by their one-bit codes, but for those that lie far, and compare those that may be among the nearest: all
+    /// but a few of a thousand true neighbours are.
     Coded,
     /// Walk through all rows, keep those that match.
     Walk,

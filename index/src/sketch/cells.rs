@@ -27,13 +27,13 @@ use crate::distance::Kernels;
 use crate::distance::fastscan::LANES;
 use crate::distance::simd::Simd;
 use crate::metric::{ElementType, Metric};
-use crate::quant::frame::{Frame, radius_of};
+use crate::quant::frame::Frame;
 use crate::rows::{Rows, VectorRef};
 use crate::spec::VectorSpec;
 use crate::vectors::dense::{Dense, Line};
 
 use super::Sketch;
-use super::carve::Carver;
+use super::carve::{Carver, SET_ROWS};
 use super::scan::{Eligible, Sketching};
 
 /// Fewer rows are estimated before cells are chosen.
@@ -90,7 +90,8 @@ pub(super) struct Outlook {
     vector: Vec<f32>,
     words: Vec<Line>,
     distances: Vec<f32>,
-    /// The least distance, of the sketch's metric, at which a cell may hold a row; and the cell. Those before `ordered` are the nearest, in order.
+    /// The least distance, of the sketch's metric, at which a cell may hold a row; and the cell. Those before `ordered` are the nearest, in
+    /// order.
     cells: Vec<(f32, u32)>,
     taken: usize,
     ordered: usize,
@@ -102,24 +103,39 @@ impl Cells {
         rows >= LEAST_ROWS && metric != Metric::Dot
     }
 
-    /// About the bytes for `rows` rows, the codes of empty lanes among them, which take `block` bytes each 32.
+    /// Bytes for `rows` rows, at most; a block of codes, of which each cell may have one more than its rows fill, takes `block` bytes.
     pub(super) fn bytes_of(spec: VectorSpec, rows: usize, block: usize) -> usize {
         if !Self::are_worth(spec.metric(), rows) {
             return 0;
         }
-        let cell = 2 * spec.dim().next_multiple_of(32) + size_of::<f32>() + size_of::<u32>() + block / 2;
-        rows.div_ceil(LANES) * size_of::<[u32; LANES]>() + rows.div_ceil(super::carve::SET_ROWS) * cell
+        let lanes = size_of::<[u32; LANES]>();
+        let cell = 2 * spec.dim().next_multiple_of(32) + size_of::<f32>() + size_of::<u32>() + block + lanes;
+        rows.div_ceil(LANES) * lanes + Self::most(rows) * cell + size_of::<u32>()
+    }
+
+    /// Cells there may be of `rows` rows.
+    fn most(rows: usize) -> usize {
+        2 * rows.div_ceil(SET_ROWS)
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let each = size_of::<f32>() + size_of::<u32>();
-        self.rows.bytes() + self.centres.array().bytes() + self.spreads.len() * each
+        let (spreads, bounds) = (size_of_val(&self.spreads[..]), size_of_val(&self.bounds[..]));
+        self.rows.bytes() + self.centres.array().bytes() + spreads + bounds
     }
 
-    /// Cells of `rows` rows, which `decode` writes, within `frame`. Until limits are [set](Cells::set_limits) everything is looked at.
-    pub(super) fn new(frame: &Frame, rows: usize, decode: impl Fn(u32, &mut Vec<f32>) + Sync) -> Self {
+    /// Cells of `rows` rows, which `decode` writes, none farther than `radius` from the centre of `frame`; none where rows lie so much apart
+    /// that there would be too many. Until limits are [set](Cells::set_limits) everything is looked at.
+    pub(super) fn new(
+        frame: &Frame,
+        radius: f32,
+        rows: usize,
+        decode: impl Fn(u32, &mut Vec<f32>) + Sync,
+    ) -> Option<Self> {
         let dim = frame.centre.len();
         let sets = Carver { dim, decode: &decode }.carve((0..rows as u32).collect());
+        if sets.len() > Self::most(rows) {
+            return None;
+        }
         let (mut lanes, mut bounds) = (Array::default(), vec![0]);
         for set in &sets {
             let first = lanes.len();
@@ -129,7 +145,7 @@ impl Cells {
             blocks.fill([NONE; LANES]);
             blocks.as_flattened_mut()[..set.len()].copy_from_slice(set);
         }
-        let scale = 1.0 / radius_of(rows, &decode, frame.centre.as_slice()).max(f32::MIN_POSITIVE);
+        let scale = 1.0 / radius.max(f32::MIN_POSITIVE);
         let cells: Vec<(Vec<f32>, f32)> = sets.par_iter().map(|set| centre_of(frame, scale, set, &decode)).collect();
         let spec = VectorSpec::new(dim, Metric::L2, ElementType::F16).expect("rows have such a dimension");
         let mut centres = Dense::new(spec);
@@ -137,7 +153,7 @@ impl Cells {
             centres.extend(Rows::one(VectorRef::from(centre.as_slice()))).expect("no centre is beyond the radius");
         }
         let spreads = cells.into_iter().map(|(_, spread)| spread).collect();
-        Cells { rows: lanes, bounds, centres, spreads, scale, limits: Limits::NONE }
+        Some(Cells { rows: lanes, bounds, centres, spreads, scale, limits: Limits::NONE })
     }
 
     /// What the limits of `sketch`'s cells should be.
@@ -151,11 +167,12 @@ impl Cells {
             let row = (probe * sketch.rows / PROBES) as u32;
             let (mut query, mut nearest, mut outlook) = (Vec::new(), Nearest::default(), Outlook::default());
             decode(row, &mut query);
-            let by = Decoded { decode: &decode, query: &query, unit: unit_of(sketch.metric), row: RefCell::default() };
+            let (unit, kernels) = (unit_of(sketch.metric), Kernels::new(Metric::L2));
+            let by = Decoded { decode: &decode, query: &query, kernels, unit, row: RefCell::default() };
             let others = Eligible::If(&|other| other.0 != row);
             sketch.scan(&by, &query, (NEIGHBORS, f32::INFINITY), others, &mut Sketching::default(), &mut nearest);
             let found = nearest.rows();
-            let reach = found.last().map_or(0.0, |row| row.0) * self.scale * self.scale / unit_of(sketch.metric);
+            let reach = found.last().map_or(0.0, |row| row.0) * self.scale * self.scale / unit;
             let distances = self.distances(&sketch.frame, &query, &mut outlook);
             let needed = |&(_, row): &(f32, u32)| {
                 let cell = cell_of[row as usize] as usize;
@@ -293,6 +310,7 @@ fn centre_of(frame: &Frame, scale: f32, set: &[u32], decode: impl Fn(u32, &mut V
 struct Decoded<'a, D> {
     decode: &'a D,
     query: &'a [f32],
+    kernels: Kernels<f32>,
     unit: f32,
     row: RefCell<Vec<f32>>,
 }
@@ -305,7 +323,7 @@ impl<D: Fn(u32, &mut Vec<f32>)> Compare for Decoded<'_, D> {
     fn distance<S: Simd>(&self, _: S, slot: u32) -> f32 {
         let mut row = self.row.borrow_mut();
         (self.decode)(slot, &mut row);
-        Kernels::new(Metric::L2).distance(self.query, &row[..]) * self.unit
+        self.kernels.distance(self.query, &row[..]) * self.unit
     }
 
     fn margin(&self, _: u32) -> f32 {

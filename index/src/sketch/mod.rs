@@ -108,8 +108,10 @@ impl Sketch {
             };
             let centre = mean_of(rows, spec.dim(), decode);
             let frame = Frame::new(centre, Some(Rotation::new(spec.dim(), 0)));
-            let cells = Cells::are_worth(spec.metric(), rows).then(|| Cells::new(&frame, rows, decode));
-            let mut sketch = Self::laid(frame, cells, spec, rows, decode);
+            let radius = radius_of(rows, decode, frame.centre.as_slice());
+            let worth = Cells::are_worth(spec.metric(), rows);
+            let cells = worth.then(|| Cells::new(&frame, radius, rows, decode)).flatten();
+            let mut sketch = Self::laid((frame, radius), cells, spec, rows, decode);
             let limits = sketch.cells.as_ref().map(|cells| cells.limits_of(&sketch, decode));
             sketch.cells.iter_mut().zip(limits).for_each(|(cells, limits)| cells.set_limits(limits));
             sketch
@@ -123,12 +125,13 @@ impl Sketch {
         rows: usize,
         decode: impl Fn(u32, &mut Vec<f32>) + Sync,
     ) -> Self {
-        Self::laid(frame, None, spec, rows, decode)
+        let radius = radius_of(rows, &decode, frame.centre.as_slice());
+        Self::laid((frame, radius), None, spec, rows, decode)
     }
 
-    /// With rows where `cells` say, or in their order.
+    /// With rows where `cells` say, or in their order; none is farther than `radius` from the frame's centre.
     fn laid(
-        frame: Frame,
+        (frame, radius): (Frame, f32),
         cells: Option<Cells>,
         spec: VectorSpec,
         rows: usize,
@@ -136,7 +139,6 @@ impl Sketch {
     ) -> Self {
         assert!(Self::supports(spec), "codes of {} by {}", spec.element(), spec.metric());
         let (metric, dim) = (spec.metric(), frame.out_dim());
-        let radius = radius_of(rows, &decode, frame.centre.as_slice());
         let units = match metric {
             // What a row adds is its product with the centre.
             Metric::Dot => Units { add: Units::of(radius.max(frame.square().sqrt() as f32)).add, ..Units::of(radius) },

@@ -339,7 +339,8 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
         lanes.count_ones() as usize
     }
 
-    /// Estimates all rows of `blocks`, of which there are such lanes, compares the nearest by their estimates, and then those that may be nearer than the k-th.
+    /// Estimates all rows of `blocks`, which come with their eligible lanes; compares the nearest by their estimates, and then those that may
+    /// be nearer than the k-th.
     #[inline(always)]
     fn narrow_down(&mut self, blocks: &[(u32, u32)], estimates: &mut Vec<[f32; LANES]>, best: &mut Pool) {
         let sketch = self.sketch;

@@ -196,6 +196,7 @@ fn cells_that_are_not_looked_at_hold_nothing_near() {
         let (data, queries) = data.split_at(rows_of * dim);
         let mut fixture = Fixture::new(VectorSpec::new(dim, metric, ElementType::F32).unwrap(), data);
         assert!(fixture.sketch.cells.is_some());
+        assert!(fixture.sketch.bytes() <= Sketch::bytes_of(fixture.vectors.spec(), rows_of), "{shape:?}");
         // Rows drawn at random, and those on one side: far from half of the queries.
         let sides: [&dyn Fn(u32) -> bool; 3] =
             [&|_| true, &|slot| slot % 5 == 2, &|slot| data[slot as usize * dim] > 1.0];
@@ -222,6 +223,26 @@ fn cells_that_are_not_looked_at_hold_nothing_near() {
             let clustered = matches!(shape, Shape::Clustered | Shape::Copies);
             assert!(!clustered || part < 0.3, "seed {seed}, {shape:?} {metric}, side {side}: {part} looked at");
         }
+    }
+}
+
+/// Rows over twelve orders of magnitude, which no leaders part evenly: their cells take no more than was foretold, and what is nearest is
+/// found.
+#[test]
+fn uneven_cells_take_no_more_than_was_foretold() {
+    let (dim, rows_of) = (32, 9000);
+    let spec = VectorSpec::new(dim, Metric::L2, ElementType::F32).unwrap();
+    let mut normal = Normal(21);
+    let lengths = (0..rows_of).map(|row| 1.003_f32.powi(row));
+    let data: Vec<f32> = lengths.flat_map(|length| normal.vector(dim).into_iter().map(move |x| x * length)).collect();
+    let mut fixture = Fixture::new(spec, &data);
+    assert!(fixture.sketch.bytes() <= Sketch::bytes_of(spec, rows_of as usize));
+    for row in [0, 4000, 8999] {
+        let query = &data[row * dim..][..dim];
+        let exact = fixture.exact(query, K, |_| true);
+        let (found, _) = fixture.scan(query, K, Eligible::If(&|_| true));
+        let good = found.iter().filter(|row| row.0 <= exact[K - 1].0).count();
+        assert!(good + 1 >= K, "{good} of {K} near row {row}");
     }
 }
 
