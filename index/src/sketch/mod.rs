@@ -57,10 +57,13 @@ pub(crate) struct Sketch {
     codes: Array<u8>,
     /// Per block the constant part of each lane's estimate, infinite where there is no row, and then what a unit of each lane's product is worth.
     factors: Array<[f16; 2 * LANES]>,
-    /// Per block the largest of both, as numbers without sign: no row of the block errs by more than such a row would.
+    /// Per block what each lane's estimate may err by, in 255ths of the largest.
+    errors: Array<[u8; LANES]>,
+    /// Per block the largest constant part, without its sign, and the largest standard deviation of an estimate, for a query at distance 1
+    /// across the row: no row of the block errs by more than such a row would.
     largest: Array<[f32; 2]>,
-    /// Standard deviation of a product with a code, for a query at distance 1 across the row: the largest of all rows.
-    deviation: f32,
+    /// Standard deviation of a product with a code, for such a query: the least of all rows.
+    least_deviation: f32,
     /// Where rows lie; none where they lie in their order.
     cells: Option<Cells>,
 }
@@ -145,13 +148,15 @@ impl Sketch {
             _ => Units::of(radius),
         };
         let (bytes, blocks) = (code_bytes(dim), cells.as_ref().map_or(rows.div_ceil(LANES), Cells::len));
-        let (mut codes, mut factors, mut largest) = (Array::default(), Array::default(), Array::default());
+        let (mut codes, mut factors) = (Array::default(), Array::default());
+        let (mut errors, mut largest) = (Array::default(), Array::default());
         codes.resize(blocks * bytes);
         factors.resize(blocks);
+        errors.resize(blocks);
         largest.resize(blocks);
         let square = frame.square();
         let encode = |buffers: &mut Buffers, (block, out): (usize, Out<'_>)| {
-            let mut deviation = 0.0_f32;
+            let (mut least_deviation, mut of_lanes) = (f32::INFINITY, [0.0; LANES]);
             buffers.bits.clear();
             buffers.bits.resize(dim / 16, [0; LANES]);
             out.factors[..LANES].fill(f16::INFINITY);
@@ -162,22 +167,27 @@ impl Sketch {
                 }
                 decode(slot, &mut buffers.vector);
                 let encoded = dispatch(isa(), Encode { frame: &frame, metric, units, buffers, lane });
-                let Encoded { mut factors, with_centre, deviation: of_row } = encoded;
+                let Encoded { mut factors, with_centre, deviation } = encoded;
                 if metric == Metric::Dot {
                     factors.add = neighbor::half(square - f64::from(with_centre), units.add);
                 }
                 (out.factors[lane], out.factors[LANES + lane]) = (factors.add, factors.rescale);
-                let of = [factors.add.to_f32() * units.add, factors.rescale.to_f32() * units.rescale];
-                out.largest.iter_mut().zip(of).for_each(|(largest, of)| *largest = largest.max(of.abs()));
-                deviation = deviation.max(of_row);
+                let rescale = factors.rescale.to_f32().abs() * units.rescale;
+                of_lanes[lane] = rescale * deviation;
+                let of = [factors.add.to_f32().abs() * units.add, of_lanes[lane]];
+                out.largest.iter_mut().zip(of).for_each(|(largest, of)| *largest = largest.max(of));
+                least_deviation = if rescale > 0.0 { least_deviation.min(deviation) } else { least_deviation };
             }
+            let step = out.largest[1].max(f32::MIN_POSITIVE) / 255.0;
+            out.errors.iter_mut().zip(of_lanes).for_each(|(out, error)| *out = (error / step).ceil() as u8);
             pack(&buffers.bits, out.codes);
-            deviation
+            least_deviation
         };
-        let outs = codes.as_mut_slice().par_chunks_mut(bytes).zip(factors.as_mut_slice()).zip(largest.as_mut_slice());
-        let outs = outs.map(|((codes, factors), largest)| Out { codes, factors, largest });
-        let deviation = outs.enumerate().map_init(Buffers::default, encode).reduce(|| 0.0, f32::max);
-        Sketch { rows, metric, frame, units, codes, factors, largest, deviation, cells }
+        let outs = codes.as_mut_slice().par_chunks_mut(bytes).zip(factors.as_mut_slice());
+        let outs = outs.zip(errors.as_mut_slice()).zip(largest.as_mut_slice());
+        let outs = outs.map(|(((codes, factors), errors), largest)| Out { codes, factors, errors, largest });
+        let least_deviation = outs.enumerate().map_init(Buffers::default, encode).reduce(|| f32::INFINITY, f32::min);
+        Sketch { rows, metric, frame, units, codes, factors, errors, largest, least_deviation, cells }
     }
 
     /// Number of rows.
@@ -193,18 +203,19 @@ impl Sketch {
     /// Bytes of codes and what goes with them.
     pub(crate) fn bytes(&self) -> usize {
         let cells = self.cells.as_ref().map_or(0, Cells::bytes);
-        self.codes.bytes() + self.factors.bytes() + self.largest.bytes() + cells
+        self.codes.bytes() + self.factors.bytes() + self.errors.bytes() + self.largest.bytes() + cells
     }
 
     /// Bytes of a sketch of so many rows.
     pub(crate) fn bytes_of(spec: VectorSpec, rows: usize) -> usize {
-        let block = code_bytes(Rotation::padded(spec.dim())) + size_of::<[f16; 2 * LANES]>() + size_of::<[f32; 2]>();
+        let factors = size_of::<[f16; 2 * LANES]>() + size_of::<[u8; LANES]>() + size_of::<[f32; 2]>();
+        let block = code_bytes(Rotation::padded(spec.dim())) + factors;
         rows.div_ceil(LANES) * block + Cells::bytes_of(spec, rows, block)
     }
 
     /// Bytes of one row that a scan reads.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.frame.out_dim() / 8 + 2 * size_of::<f16>()
+        self.frame.out_dim() / 8 + 2 * size_of::<f16>() + size_of::<u8>()
     }
 
     /// Blocks in which there is a row of `mask`; where rows lie in cells, about so many, and more where they are few.
@@ -231,13 +242,6 @@ impl Sketch {
     #[inline(always)]
     fn slot(&self, block: usize, lane: usize) -> u32 {
         slot_of(self.cells.as_ref(), block, lane)
-    }
-
-    /// What goes with the code of a lane: [`Block::add`] and [`Block::rescale`].
-    #[inline(always)]
-    fn numbers(&self, block: usize, lane: usize) -> [f32; 2] {
-        let block = &self.factors.as_slice()[block];
-        [block[lane].to_f32() * self.units.add, block[LANES + lane].to_f32() * self.units.rescale]
     }
 
     #[inline(always)]
@@ -293,7 +297,8 @@ impl Sketched {
 }
 
 /// Standard deviation of `⟨x, q⟩`, where `x` is the code of `row` as ±½, for a `q` at distance 1 across the row. With `t` the cosine between
-/// code and row, the part of `x` across the row is `½√D · √(1 − t²)` long, and lies in any of D − 1 directions.
+/// code and row, the part of `x` across the row is `½√D · √(1 − t²)` long, and lies in any of D − 1 directions. No less than a tenth of what is
+/// usual: codes along their rows are not as exact as that, for factors are rounded.
 #[inline(always)]
 fn deviation_of(row: &[f32]) -> f32 {
     let (mut squares, mut absolutes) = ([0.0_f32; 16], [0.0_f32; 16]);
@@ -306,16 +311,19 @@ fn deviation_of(row: &[f32]) -> f32 {
     let (square, absolute) = (squares.iter().sum::<f32>(), absolutes.iter().sum::<f32>());
     let dim = row.len() as f32;
     if square == 0.0 {
-        return 0.0;
+        return LEAST_DEVIATION;
     }
     let across = (1.0 - absolute * absolute / (dim * square)).max(0.0);
-    0.5 * (dim * across / (dim - 1.0)).sqrt()
+    (0.5 * (dim * across / (dim - 1.0)).sqrt()).max(LEAST_DEVIATION)
 }
+
+const LEAST_DEVIATION: f32 = 0.03;
 
 /// Where a block is written to.
 struct Out<'a> {
     codes: &'a mut [u8],
     factors: &'a mut [f16; 2 * LANES],
+    errors: &'a mut [u8; LANES],
     largest: &'a mut [f32; 2],
 }
 

@@ -165,80 +165,41 @@ impl<F: FnMut(u32, &[f32])> Task for Estimates<'_, F> {
 /// By how much the estimates of one query may be too large.
 struct Slack {
     metric: Metric,
-    dim: f32,
     /// Of the query from the centre.
     length: f32,
-    /// [`Sketch::deviation`].
-    deviation: f32,
-    /// Standard deviation of a product due to the table's steps.
+    /// Standard deviation of a product due to the table's steps, and what rounding may add to a product: by the least
+    /// [deviation](Sketch::least_deviation), so that no row errs by a larger part of its own.
     steps: f32,
-    /// What rounding may add to a product.
     rounded: f32,
-    /// Largest length of the query across a row within the present reach.
-    across: f32,
-    /// Of a product, for rows within the present reach, at most.
-    product: f32,
+    /// What an error for a query at distance 1 across the row is worth within the present reach.
+    scale: f32,
 }
 
 impl Slack {
     fn new(sketch: &Sketch, table: &Table, length: f32) -> Self {
-        let dim = table.dim() as f32;
-        Slack {
-            metric: sketch.metric,
-            length,
-            deviation: sketch.deviation,
-            // A coordinate is off by up to half a step, and counts half.
-            steps: table.step * (dim / 48.0).sqrt(),
-            rounded: ROUNDED * 0.5 * dim.sqrt() * length,
-            across: 0.0,
-            product: 0.0,
-            dim,
-        }
+        let (dim, least) = (table.dim() as f32, sketch.least_deviation);
+        // A coordinate is off by up to half a step, and counts half.
+        let steps = table.step * (dim / 48.0).sqrt() / least;
+        let rounded = ROUNDED * 0.5 * dim.sqrt() * length / least;
+        Slack { metric: sketch.metric, length, steps, rounded, scale: f32::INFINITY }
     }
 
     /// For rows no farther than `reach`.
     #[inline(always)]
     fn set(&mut self, reach: f32) {
-        self.across = match self.metric {
+        let across = match self.metric {
             Metric::L2 => self.length.min(reach.max(0.0).sqrt()),
             Metric::Cosine => self.length.min((2.0 * reach).max(0.0).sqrt()),
             _ => self.length,
         };
-        self.product = self.product_by(self.deviation);
+        self.scale = SURE * (across * across + self.steps * self.steps).sqrt() + self.rounded;
     }
 
+    /// Of rows with no larger [constant part and error](Sketch::largest), at most.
     #[inline(always)]
-    fn product_by(&self, deviation: f32) -> f32 {
-        let deviation = deviation * self.across;
-        SURE * (deviation * deviation + self.steps * self.steps).sqrt() + self.rounded
+    fn at_most(&self, [add, error]: [f32; 2]) -> f32 {
+        error * self.scale + add * ROUNDED
     }
-
-    /// Of rows with no larger [`numbers`](Sketch::numbers), at most.
-    #[inline(always)]
-    fn at_most(&self, [add, rescale]: [f32; 2]) -> f32 {
-        rescale.abs() * self.product + add.abs() * ROUNDED
-    }
-
-    /// Of a row with such [`numbers`](Sketch::numbers).
-    #[inline(always)]
-    fn of(&self, [add, rescale]: [f32; 2]) -> f32 {
-        let deviation = self.deviation.min(deviation_by(self.metric, self.dim, [add, rescale]));
-        rescale.abs() * self.product_by(deviation) + add.abs() * ROUNDED
-    }
-}
-
-/// The [`deviation_of`](super::deviation_of) a row that has such numbers: with `A = ‖r‖²` and `R = 2A/P` the cosine between code and row is
-/// `4√A / R√D`. Infinite where the numbers do not say `A`.
-#[inline(always)]
-fn deviation_by(metric: Metric, dim: f32, [add, rescale]: [f32; 2]) -> f32 {
-    let unit = match metric {
-        Metric::L2 => 1.0,
-        Metric::Cosine => 0.5,
-        _ => return f32::INFINITY,
-    };
-    let cosine = 16.0 * (add / unit) / ((rescale / unit) * (rescale / unit) * dim);
-    // Half floats are off by some thousandths.
-    0.5 * (dim * (1.0 - cosine).max(0.0) / (dim - 1.0)).sqrt() * 1.01
 }
 
 struct Scan<'a, C> {
@@ -265,7 +226,17 @@ impl<C: Compare> Task for Scan<'_, C> {
         slots.clear();
         let counts = Counts::default();
         let mut pass = Pass { simd, sketch, by, eligible, table, common, slack, slots, counts, nearest };
+        // Where rows as near as are wanted are known from elsewhere, few rows are within their distance: there is no need to look for it.
+        let bounded = pass.nearest.reach < f32::INFINITY;
+        if bounded {
+            pass.slack.set(pass.nearest.reach);
+        }
         match &sketch.cells {
+            None if bounded => {
+                for block in 0..sketch.factors.len() {
+                    pass.look_through(block);
+                }
+            }
             None => {
                 for block in 0..sketch.factors.len() {
                     pass.put(block, blocks);
@@ -274,15 +245,17 @@ impl<C: Compare> Task for Scan<'_, C> {
             }
             Some(cells) => {
                 cells.look(&sketch.frame, sketch.metric, query, outlook);
-                let (enough, mut found) = (NARROWED * best_of(k), 0);
-                while found < enough
-                    && let Some(cell) = outlook.next()
-                {
-                    for block in cells.blocks(cell) {
-                        found += pass.put(block, blocks);
+                if !bounded {
+                    let (enough, mut found) = (NARROWED * best_of(k), 0);
+                    while found < enough
+                        && let Some(cell) = outlook.next()
+                    {
+                        for block in cells.blocks(cell) {
+                            found += pass.put(block, blocks);
+                        }
                     }
+                    pass.narrow_down(blocks, estimates, best);
                 }
-                pass.narrow_down(blocks, estimates, best);
                 for &(least, cell) in outlook.others(pass.nearest.reach) {
                     // The k-th distance has fallen since.
                     if least < pass.nearest.reach {
@@ -291,9 +264,9 @@ impl<C: Compare> Task for Scan<'_, C> {
                         }
                     }
                 }
-                pass.compare_asked();
             }
         }
+        pass.compare_asked();
         pass.counts
     }
 }
@@ -361,7 +334,10 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
         for candidate in best.candidates() {
             let (at, lane) = (candidate.slot() as usize / LANES, candidate.slot() as usize % LANES);
             let block = blocks[at].0 as usize;
-            if candidate.distance() - self.slack.of(sketch.numbers(block, lane)) < self.nearest.reach {
+            let largest = sketch.largest.as_slice()[block];
+            let part = f32::from(sketch.errors.as_slice()[block][lane]) / 255.0;
+            let slack = self.slack.at_most([largest[0], part * largest[1]]);
+            if candidate.distance() - slack < self.nearest.reach {
                 self.ask(sketch.slot(block, lane));
             }
             // Not to be compared again.
@@ -392,15 +368,21 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
 
     /// Asks for those rows of the lanes `left` that may be nearer than the k-th so far, and compares them once there are enough.
     #[inline(always)]
-    fn ask_for_near(&mut self, block: usize, mut left: u32, estimates: &[f32; LANES]) {
+    fn ask_for_near(&mut self, block: usize, left: u32, estimates: &[f32; LANES]) {
+        if left == 0 {
+            return;
+        }
+        let [add, error] = self.sketch.largest.as_slice()[block];
+        let (errors, step) = (&self.sketch.errors.as_slice()[block], error * self.slack.scale / 255.0);
+        let mut lower = [0.0; LANES];
+        for lane in 0..LANES {
+            lower[lane] = estimates[lane] - f32::from(errors[lane]) * step;
+        }
+        let mut left = left & self.simd.below(&lower, self.nearest.reach + add * ROUNDED);
         while left != 0 {
-            let lane = left.trailing_zeros() as usize;
-            let lower = estimates[lane] - self.slack.of(self.sketch.numbers(block, lane));
-            if lower < self.nearest.reach {
-                let slot = self.sketch.slot(block, lane);
-                if self.eligible.accepts(slot) {
-                    self.ask(slot);
-                }
+            let slot = self.sketch.slot(block, left.trailing_zeros() as usize);
+            if self.eligible.accepts(slot) {
+                self.ask(slot);
             }
             left &= left - 1;
         }

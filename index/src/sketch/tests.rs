@@ -275,6 +275,6 @@ fn a_sketch_does_not_depend_on_threads() {
     let of = |threads| Sketch::new(spec, count, &BuildOptions { threads, progress: None }, decode);
     let (one, three) = (of(1), of(3));
     assert!(one.codes.as_slice() == three.codes.as_slice() && one.factors.as_slice() == three.factors.as_slice());
-    assert_eq!((one.largest.as_slice(), one.deviation), (three.largest.as_slice(), three.deviation));
+    assert_eq!((one.largest.as_slice(), one.errors.as_slice()), (three.largest.as_slice(), three.errors.as_slice()));
     assert!(one.cells.is_some() && format!("{:?}", one.cells) == format!("{:?}", three.cells));
 }

@@ -117,7 +117,7 @@ fn what_is_to_be_exact_is() {
 #[test]
 fn a_sketch_takes_no_more_than_there_is_room_for() {
     let row = 4 * DIM;
-    let of_row = 16 + 4;
+    let of_row = 16 + 4 + 1;
     for (bytes_per_vector, plan) in [(row + of_row - 1, Plan::Scan), (row + of_row + 1, Plan::Coded)] {
         let layout = LayoutPolicy::Auto { bytes_per_vector: Some(bytes_per_vector) };
         let mut collection = Collection::new(Schema { layout, ..schema() }).unwrap();
