@@ -70,6 +70,7 @@ impl<T: Pod> Array<T> {
     }
 
     /// The elements.
+    #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[T] {
         let bytes = self.len * Self::SIZE;
         match &self.memory {

@@ -59,7 +59,7 @@ enum Store {
     Full(Vectors),
     Byte { scale: Scale, rows: Array<u8>, stride: usize },
     Nested(Codes, Bits),
-    Bit(Sketch),
+    Bit(Box<Sketch>),
 }
 
 impl Coded {
@@ -97,7 +97,7 @@ impl Coded {
                 let radius = radius_of(rows, decode, frame.centre.as_slice());
                 Store::Nested(Codes::new(frame, metric, scale, (rows, radius), decode), bits)
             }
-            Code::Bit => Store::Bit(Sketch::within(frame(), spec, rows, decode)),
+            Code::Bit => Store::Bit(Box::new(Sketch::within(frame(), spec, rows, decode))),
         };
         Ok(Coded { spec, rows, store })
     }

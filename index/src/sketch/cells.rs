@@ -1,7 +1,7 @@
 //! [`Cells`]: a sketch's rows in an order in which near ones lie together, and which parts of it a query need not look at.
 //!
 //! The rows are carved into small sets (`carve.rs`), and each set is a *cell*: whole blocks, the last with lanes that hold no row. Of each
-//! cell its centre `c` is kept, and the mean squared distance `s²` of its rows from it. A row `x` at distance `δ` from a query
+//! cell its centre `c` is kept, which codes are relative to, and the mean squared distance `s²` of its rows from it. A row `x` at distance `δ` from a query
 //! `q` lies in a direction from `q` that has little to do with the one from `x` to the centre, so `‖q − c‖²` is about `δ² + s²`; and it lies
 //! no farther on the near side of its cell than rows do, so that `‖q − c‖ − δ` is a part of `s`. How much more they may be is measured on
 //! the rows themselves: hardly any of the nearest neighbours of some rows exceed the [`Limits`]. A cell may hold a row within the
@@ -34,7 +34,7 @@ use crate::vectors::dense::{Dense, Line};
 
 use super::Sketch;
 use super::carve::{Carver, SET_ROWS};
-use super::scan::{Eligible, Sketching};
+use super::scan::{Eligible, ROUNDED, Sketching};
 
 /// Fewer rows are estimated before cells are chosen.
 const LEAST_ROWS: usize = 8192;
@@ -81,6 +81,9 @@ impl Limits {
     }
 }
 
+/// Half the least half float.
+const LEAST_HALF: f32 = 1.0 / (1 << 25) as f32;
+
 /// The number of no row: beyond all.
 const NONE: u32 = u32::MAX;
 
@@ -89,6 +92,7 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Outlook {
     vector: Vec<f32>,
     words: Vec<Line>,
+    /// Of the cells' centres, of the sketch's metric: less than that by no more than rounding may have added.
     distances: Vec<f32>,
     /// The least distance, of the sketch's metric, at which a cell may hold a row; and the cell. Those before `ordered` are the nearest, in
     /// order.
@@ -173,12 +177,12 @@ impl Cells {
             sketch.scan(&by, &query, (NEIGHBORS, f32::INFINITY), others, &mut Sketching::default(), &mut nearest);
             let found = nearest.rows();
             let reach = found.last().map_or(0.0, |row| row.0) * self.scale * self.scale / unit;
-            let distances = self.distances(&sketch.frame, &query, &mut outlook);
+            self.distances(&sketch.frame, &query, &mut outlook);
             let needed = |&(_, row): &(f32, u32)| {
                 let cell = cell_of[row as usize] as usize;
-                let (Some(distances), spread) = (distances, self.spreads[cell]) else { return Limits::NONE };
-                let length = (distances[cell].sqrt() - reach.sqrt()) / spread.sqrt();
-                Limits { square: distances[cell] / (reach + spread), length }
+                let (distance, spread) = (outlook.distances[cell], self.spreads[cell]);
+                let length = (distance.sqrt() - reach.sqrt()) / spread.sqrt();
+                Limits { square: distance / (reach + spread), length }
             };
             found.iter().map(needed).collect::<Vec<Limits>>()
         };
@@ -197,33 +201,45 @@ impl Cells {
         self.limits = limits;
     }
 
-    /// The squared distances of all centres from `query`, in units of the radius; none where half floats cannot say.
-    fn distances<'a>(&self, frame: &Frame, query: &[f32], outlook: &'a mut Outlook) -> Option<&'a [f32]> {
+    /// The squared distances of all centres from `query`, in units of the radius.
+    fn distances(&self, frame: &Frame, query: &[f32], outlook: &mut Outlook) {
         let Outlook { vector, words, distances, .. } = outlook;
         vector.clear();
         vector.extend(query.iter().zip(frame.centre.as_slice()).map(|(x, centre)| (x - centre) * self.scale));
-        let query = self.centres.encode(VectorRef::from(vector.as_slice()), words).ok()?;
-        let view = self.centres.view();
         distances.resize(self.centres.len(), 0.0);
-        view.kernels.scan(query, view.rows, 0, distances);
-        Some(distances)
+        if let Ok(query) = self.centres.encode(VectorRef::from(vector.as_slice()), words) {
+            let view = self.centres.view();
+            return view.kernels.scan(query, view.rows, 0, distances);
+        }
+        // So far away that half floats cannot say.
+        let mut centre = Vec::new();
+        for (cell, distance) in distances.iter_mut().enumerate() {
+            self.centres.decode(cell, &mut centre);
+            *distance = centre.iter().zip(&*vector).map(|(c, x)| (x - c) * (x - c)).sum();
+        }
     }
 
-    /// How `query` lies to them, for a sketch of `metric` within `frame`.
-    pub(super) fn look(&self, frame: &Frame, metric: Metric, query: &[f32], outlook: &mut Outlook) {
-        let mut cells = std::mem::take(&mut outlook.cells);
+    /// How `query` lies to them, for a sketch of `metric` within `frame`, from whose centre it is `length` away.
+    pub(super) fn look(&self, frame: &Frame, metric: Metric, (query, length): (&[f32], f32), outlook: &mut Outlook) {
+        self.distances(frame, query, outlook);
+        let Outlook { distances, cells, .. } = outlook;
         cells.clear();
         let unit = unit_of(metric) / (self.scale * self.scale);
-        if let Some(distances) = self.distances(frame, query, outlook) {
-            let least =
-                distances.iter().zip(&self.spreads).map(|(&square, &spread)| self.limits.least(square, spread) * unit);
-            let looked_at = |least: f32| if least.is_finite() { least } else { f32::NEG_INFINITY };
-            cells.extend(least.map(looked_at).zip(0..));
-        } else {
-            cells.extend((0..self.spreads.len() as u32).map(|cell| (f32::NEG_INFINITY, cell)));
+        // How far the query may be from what half floats make of it.
+        let off = ROUNDED * length * self.scale + LEAST_HALF * (query.len() as f32).sqrt();
+        let known = |distance: f32| if distance.is_finite() { distance } else { f32::NEG_INFINITY };
+        for (cell, (square, &spread)) in (0..).zip(distances.iter_mut().zip(&self.spreads)) {
+            cells.push((known(self.limits.least(*square, spread) * unit), cell));
+            *square = known((*square - 2.0 * off * square.sqrt()) * unit);
         }
-        outlook.cells = cells;
         (outlook.taken, outlook.ordered) = (0, 0);
+    }
+
+    /// The centre of the cell that a block is of.
+    pub(super) fn centre_of(&self, block: usize, frame: &Frame, out: &mut Vec<f32>) {
+        let cell = self.bounds.partition_point(|&first| first as usize <= block) - 1;
+        self.centres.decode(cell, out);
+        out.iter_mut().zip(frame.centre.as_slice()).for_each(|(x, centre)| *x = *x / self.scale + centre);
     }
 
     /// Number of blocks.
@@ -248,6 +264,12 @@ impl Cells {
 const NEAR: usize = 32;
 
 impl Outlook {
+    /// The distance of a cell's centre.
+    #[inline(always)]
+    pub(super) fn distance(&self, cell: u32) -> f32 {
+        self.distances[cell as usize]
+    }
+
     /// The next cell, nearest first.
     #[inline]
     pub(super) fn next(&mut self) -> Option<u32> {
@@ -259,11 +281,15 @@ impl Outlook {
         Some(cell)
     }
 
-    /// Those other cells that may hold a row within `reach`, in the order in which they lie: memory is read best so.
-    pub(super) fn others(&mut self, reach: f32) -> &[(f32, u32)] {
+    /// Leaves those other cells that may hold a row within `reach`, in the order in which they lie: memory is read best so.
+    pub(super) fn leave_within(&mut self, reach: f32) {
         self.cells.drain(..self.taken);
         self.cells.retain(|cell| cell.0 < reach);
         self.cells.sort_unstable_by_key(|cell| cell.1);
+    }
+
+    /// Those that were left: where there may be a row of each at the least, and the cell.
+    pub(super) fn left(&self) -> &[(f32, u32)] {
         &self.cells
     }
 

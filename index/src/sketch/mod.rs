@@ -1,10 +1,10 @@
 //! [`Sketch`]: a bit per coordinate of every row, beside the rows, so that a scan reads a fraction of what they take.
 //!
-//! The codes are RaBitQ's (Gao & Long, arXiv:2405.12497) relative to the mean of all rows, in FastScan blocks of 32
+//! The codes are RaBitQ's (Gao & Long, arXiv:2405.12497) relative to the mean of all rows, or of those near a row, in FastScan blocks of 32
 //! (`distance/fastscan/`). Unlike those of a graph they are not read on the way of a walk but one after the other: 32 rows cost a few dozen
 //! nanoseconds, whatever a row takes. What an estimate may err by is known for each row, so a scan compares the few rows that may be
 //! among the nearest, and no others (`scan.rs`). Many rows lie in an order in which near ones follow each other, so that a scan need not
-//! look at all (`cells.rs`). A sketch is in no file: it is made of the rows whenever they are there.
+//! look at all, and their codes, relative to the centre of these, err the less (`cells.rs`). A sketch is in no file: it is made of the rows whenever they are there.
 
 mod carve;
 mod cells;
@@ -159,8 +159,18 @@ impl Sketch {
             let (mut least_deviation, mut of_lanes) = (f32::INFINITY, [0.0; LANES]);
             buffers.bits.clear();
             buffers.bits.resize(dim / 16, [0; LANES]);
+            buffers.origin.clear();
+            match &cells {
+                Some(cells) => {
+                    cells.centre_of(block, &frame, &mut buffers.vector);
+                    dispatch(isa(), Enter { frame: &frame, vector: &buffers.vector, out: &mut buffers.origin });
+                }
+                None => buffers.origin.resize(dim, 0.0),
+            }
             out.factors[..LANES].fill(f16::INFINITY);
-            for lane in 0..LANES {
+            // Smaller parts are rounded as this is.
+            out.largest[0] = f16::MIN_POSITIVE.to_f32() * units.add;
+            for (lane, of_lane) in of_lanes.iter_mut().enumerate() {
                 let slot = slot_of(cells.as_ref(), block, lane);
                 if slot as usize >= rows {
                     continue;
@@ -173,8 +183,8 @@ impl Sketch {
                 }
                 (out.factors[lane], out.factors[LANES + lane]) = (factors.add, factors.rescale);
                 let rescale = factors.rescale.to_f32().abs() * units.rescale;
-                of_lanes[lane] = rescale * deviation;
-                let of = [factors.add.to_f32().abs() * units.add, of_lanes[lane]];
+                *of_lane = rescale * deviation;
+                let of = [factors.add.to_f32().abs() * units.add, *of_lane];
                 out.largest.iter_mut().zip(of).for_each(|(largest, of)| *largest = largest.max(of));
                 least_deviation = if rescale > 0.0 { least_deviation.min(deviation) } else { least_deviation };
             }
@@ -332,6 +342,7 @@ struct Buffers {
     vector: Vec<f32>,
     /// The same within the frame.
     row: Vec<f32>,
+    /// What codes are relative to, within the frame.
     origin: Vec<f32>,
     bits: Vec<[u16; LANES]>,
 }
@@ -359,8 +370,26 @@ impl Task for Encode<'_> {
     fn run<S: Simd>(self, simd: S) -> Encoded {
         let Encode { frame, metric, units, buffers: Buffers { vector, row, origin, bits }, lane } = self;
         let with_centre = frame.enter(simd, vector, row);
-        origin.resize(row.len(), 0.0);
         let factors = neighbor::encode(simd, (bits, lane), origin, row, 1.0, metric, units);
+        for i in 0..row.len() {
+            row[i] -= origin[i];
+        }
         Encoded { factors, with_centre, deviation: deviation_of(row) }
+    }
+}
+
+/// A vector as the frame has it.
+struct Enter<'a> {
+    frame: &'a Frame,
+    vector: &'a [f32],
+    out: &'a mut Vec<f32>,
+}
+
+impl Task for Enter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.frame.enter(simd, self.vector, self.out);
     }
 }

@@ -27,7 +27,7 @@ use super::cells::Outlook;
 const SURE: f32 = 3.0;
 
 /// Half a unit in the last place of a half float, of both factors of a row.
-const ROUNDED: f32 = 1.0 / 2048.0;
+pub(super) const ROUNDED: f32 = 1.0 / 2048.0;
 
 /// Rows that are asked for before the first of them is compared.
 const AHEAD: usize = 16;
@@ -37,8 +37,8 @@ const AHEAD: usize = 16;
 pub(crate) struct Sketching {
     rotated: Vec<f32>,
     table: Table,
-    /// Blocks that are estimated first, and their lanes that may be found.
-    blocks: Vec<(u32, u32)>,
+    /// Blocks that are estimated first.
+    blocks: Vec<Chosen>,
     estimates: Vec<[f32; LANES]>,
     best: Pool,
     slots: Vec<u32>,
@@ -153,6 +153,7 @@ impl<F: FnMut(u32, &[f32])> Task for Estimates<'_, F> {
     fn run<S: Simd>(self, simd: S) {
         let Estimates { sketch, query, mut take } = self;
         let (mut table, mut out) = (Table::default(), [0.0; LANES]);
+        assert!(sketch.cells.is_none(), "rows in their order");
         let (common, _) = sketch.ask(simd, query, &mut Vec::new(), &mut table);
         for block in 0..sketch.factors.len() {
             let first = block * LANES;
@@ -165,7 +166,7 @@ impl<F: FnMut(u32, &[f32])> Task for Estimates<'_, F> {
 /// By how much the estimates of one query may be too large.
 struct Slack {
     metric: Metric,
-    /// Of the query from the centre.
+    /// Of the query from what all rows are coded relative to; infinite where each cell has its own.
     length: f32,
     /// Standard deviation of a product due to the table's steps, and what rounding may add to a product: by the least
     /// [deviation](Sketch::least_deviation), so that no row errs by a larger part of its own.
@@ -181,6 +182,7 @@ impl Slack {
         // A coordinate is off by up to half a step, and counts half.
         let steps = table.step * (dim / 48.0).sqrt() / least;
         let rounded = ROUNDED * 0.5 * dim.sqrt() * length / least;
+        let length = if sketch.cells.is_some() { f32::INFINITY } else { length };
         Slack { metric: sketch.metric, length, steps, rounded, scale: f32::INFINITY }
     }
 
@@ -192,7 +194,9 @@ impl Slack {
             Metric::Cosine => self.length.min((2.0 * reach).max(0.0).sqrt()),
             _ => self.length,
         };
-        self.scale = SURE * (across * across + self.steps * self.steps).sqrt() + self.rounded;
+        let scale = SURE * (across * across + self.steps * self.steps).sqrt() + self.rounded;
+        // Finite, that nothing may be made of it where there is no error.
+        self.scale = scale.min(f32::MAX);
     }
 
     /// Of rows with no larger [constant part and error](Sketch::largest), at most.
@@ -225,7 +229,7 @@ impl<C: Compare> Task for Scan<'_, C> {
         blocks.clear();
         slots.clear();
         let counts = Counts::default();
-        let mut pass = Pass { simd, sketch, by, eligible, table, common, slack, slots, counts, nearest };
+        let mut pass = Pass { simd, sketch, by, eligible, table, slack, slots, counts, nearest };
         // Where rows as near as are wanted are known from elsewhere, few rows are within their distance: there is no need to look for it.
         let bounded = pass.nearest.reach < f32::INFINITY;
         if bounded {
@@ -234,33 +238,34 @@ impl<C: Compare> Task for Scan<'_, C> {
         match &sketch.cells {
             None if bounded => {
                 for block in 0..sketch.factors.len() {
-                    pass.look_through(block);
+                    pass.look_through(block, common);
                 }
             }
             None => {
                 for block in 0..sketch.factors.len() {
-                    pass.put(block, blocks);
+                    pass.put(block, common, blocks);
                 }
                 pass.narrow_down(blocks, estimates, best);
             }
             Some(cells) => {
-                cells.look(&sketch.frame, sketch.metric, query, outlook);
+                cells.look(&sketch.frame, sketch.metric, (query, length), outlook);
                 if !bounded {
                     let (enough, mut found) = (NARROWED * best_of(k), 0);
                     while found < enough
                         && let Some(cell) = outlook.next()
                     {
                         for block in cells.blocks(cell) {
-                            found += pass.put(block, blocks);
+                            found += pass.put(block, outlook.distance(cell), blocks);
                         }
                     }
                     pass.narrow_down(blocks, estimates, best);
                 }
-                for &(least, cell) in outlook.others(pass.nearest.reach) {
+                outlook.leave_within(pass.nearest.reach);
+                for &(least, cell) in outlook.left() {
                     // The k-th distance has fallen since.
                     if least < pass.nearest.reach {
                         for block in cells.blocks(cell) {
-                            pass.look_through(block);
+                            pass.look_through(block, outlook.distance(cell));
                         }
                     }
                 }
@@ -274,6 +279,16 @@ impl<C: Compare> Task for Scan<'_, C> {
 /// Eligible rows of the nearest cells by which the others are chosen, for each that is compared first.
 const NARROWED: usize = 6;
 
+/// A block that is estimated.
+#[derive(Debug, Clone, Copy)]
+struct Chosen {
+    block: u32,
+    /// Those that may be found.
+    lanes: u32,
+    /// What the estimates of its rows have in common.
+    common: f32,
+}
+
 /// A scan under way.
 struct Pass<'a, S, C> {
     simd: S,
@@ -281,7 +296,6 @@ struct Pass<'a, S, C> {
     by: &'a C,
     eligible: Eligible<'a>,
     table: &'a Table,
-    common: f32,
     slack: Slack,
     /// Asked for, to be compared.
     slots: &'a mut Vec<u32>,
@@ -304,24 +318,24 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
 
     /// Puts a block to the others, if there are eligible rows in it, and says how many.
     #[inline(always)]
-    fn put(&self, block: usize, blocks: &mut Vec<(u32, u32)>) -> usize {
+    fn put(&self, block: usize, common: f32, blocks: &mut Vec<Chosen>) -> usize {
         let lanes = self.lanes(block);
         if lanes != 0 {
-            blocks.push((block as u32, lanes));
+            blocks.push(Chosen { block: block as u32, lanes, common });
         }
         lanes.count_ones() as usize
     }
 
-    /// Estimates all rows of `blocks`, which come with their eligible lanes; compares the nearest by their estimates, and then those that may
+    /// Estimates all rows of `blocks`; compares the nearest by their estimates, and then those that may
     /// be nearer than the k-th.
     #[inline(always)]
-    fn narrow_down(&mut self, blocks: &[(u32, u32)], estimates: &mut Vec<[f32; LANES]>, best: &mut Pool) {
+    fn narrow_down(&mut self, blocks: &[Chosen], estimates: &mut Vec<[f32; LANES]>, best: &mut Pool) {
         let sketch = self.sketch;
         estimates.resize(blocks.len(), [0.0; LANES]);
         self.counts.estimates += (blocks.len() * LANES) as u64;
-        for (at, (&(block, lanes), out)) in (0..).zip(blocks.iter().zip(estimates.iter_mut())) {
+        for (at, (&Chosen { block, lanes, common }, out)) in (0..).zip(blocks.iter().zip(estimates.iter_mut())) {
             let codes = sketch.block(block as usize);
-            let mut below = self.simd.estimates(codes, self.table, self.common, best.bound(), &[], out) & lanes;
+            let mut below = self.simd.estimates(codes, self.table, common, best.bound(), &[], out) & lanes;
             while below != 0 {
                 let lane = below.trailing_zeros();
                 if self.eligible.accepts(sketch.slot(block as usize, lane as usize)) {
@@ -333,7 +347,7 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
         self.slack.set(self.nearest.reach);
         for candidate in best.candidates() {
             let (at, lane) = (candidate.slot() as usize / LANES, candidate.slot() as usize % LANES);
-            let block = blocks[at].0 as usize;
+            let block = blocks[at].block as usize;
             let largest = sketch.largest.as_slice()[block];
             let part = f32::from(sketch.errors.as_slice()[block][lane]) / 255.0;
             let slack = self.slack.at_most([largest[0], part * largest[1]]);
@@ -344,7 +358,7 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
             estimates[at][lane] = f32::INFINITY;
         }
         self.compare_asked();
-        for (&(block, lanes), estimates) in blocks.iter().zip(&*estimates) {
+        for (&Chosen { block, lanes, .. }, estimates) in blocks.iter().zip(&*estimates) {
             let largest = sketch.largest.as_slice()[block as usize];
             let below = self.simd.below(estimates, self.nearest.reach + self.slack.at_most(largest)) & lanes;
             self.ask_for_near(block as usize, below, estimates);
@@ -352,9 +366,9 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
         self.compare_asked();
     }
 
-    /// Estimates the rows of a block, and compares those that may be nearer than the k-th so far.
+    /// Estimates the rows of a block, which have `common` in common, and compares those that may be nearer than the k-th so far.
     #[inline(always)]
-    fn look_through(&mut self, block: usize) {
+    fn look_through(&mut self, block: usize, common: f32) {
         let lanes = self.lanes(block);
         if lanes == 0 {
             return;
@@ -362,7 +376,7 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
         self.counts.estimates += LANES as u64;
         let (sketch, mut out) = (self.sketch, [0.0; LANES]);
         let bound = self.nearest.reach + self.slack.at_most(sketch.largest.as_slice()[block]);
-        let below = self.simd.estimates(sketch.block(block), self.table, self.common, bound, &[], &mut out) & lanes;
+        let below = self.simd.estimates(sketch.block(block), self.table, common, bound, &[], &mut out) & lanes;
         self.ask_for_near(block, below, &out);
     }
 
