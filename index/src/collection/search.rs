@@ -215,8 +215,16 @@ impl Collection {
         }
         let accept = |row: Slot| !part.dead.contains(row.0) && Some(row.0) != except;
         if self.is_small(wanted, live) {
-            column.exact(query, k, &accept, buffers, hits)?;
-            return Ok(Explain::of(Plan::Scan, live, rows, rows as u64).into());
+            if live > rows / 2 {
+                column.exact(query, k, &accept, buffers, hits)?;
+                return Ok(Explain::of(Plan::Scan, live, rows, rows as u64).into());
+            }
+            // Most are dead: the others alone are compared.
+            let mut mask = part.live();
+            column.restrict(&mut mask);
+            except.iter().for_each(|&row| mask.remove(Slot(row)));
+            column.exact_among(query, k, &mask, buffers, hits)?;
+            return Ok(Explain::of(Plan::Scan, live, rows, mask.len() as u64).into());
         }
         let reach = wanted.reach(column, (k, within), live);
         let Way { plan, estimates, distances, hops } = column.search(query, reach, &accept, buffers, hits)?;
