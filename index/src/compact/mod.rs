@@ -119,12 +119,14 @@ struct Run<'a> {
     mask: Option<&'a Mask>,
     /// By which rows are compared that are compared one by one.
     sketch: Option<&'a Sketch>,
+    /// Whether entries were looked at for the query.
+    looked: bool,
 }
 
 impl Run<'_> {
     /// Of all rows.
     fn open(limits: Limits) -> Self {
-        Run { limits, give_up: false, accept: None, mask: None, sketch: None }
+        Run { limits, give_up: false, accept: None, mask: None, sketch: None, looked: false }
     }
 
     fn accepts(&self, slot: Slot) -> bool {
@@ -257,6 +259,7 @@ impl CompactGraph {
                 limits: run.limits,
                 queries,
                 query,
+                looked: run.looked,
                 accept: |node| run.accept.is_none() || self.copies(node).any(|copy| run.accepts(Slot(copy))),
                 done: |index, walk: &mut Walk| {
                     let given_up = run.give_up && walk.counts.cut;

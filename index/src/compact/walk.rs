@@ -12,6 +12,7 @@ use crate::distance::fastscan::{LANES, Table, Units};
 use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{Simd, Task};
 use crate::graph::links::NONE;
+use crate::planner::Near;
 use crate::qgraph::DEGREE;
 use crate::qgraph::entry::Entries;
 use crate::qgraph::frontier::Frontier;
@@ -66,6 +67,9 @@ pub(super) struct Walk {
     pub(super) query: Vec<f32>,
     pub(super) code: CodeQuery,
     table: Table,
+    /// The estimates of entries that were looked at, and a buffer for the same.
+    entries: Vec<[f32; LANES]>,
+    order: Vec<f32>,
     frontier: Frontier,
     visited: Visited,
     /// The k least estimates of nodes that may be results, the least first.
@@ -111,11 +115,19 @@ const LEAST_ROOM: f32 = 0.05;
 const TWO_BITS: f32 = 3.7;
 
 impl Walk {
-    /// Begins the search for `self.query`, as if the node `except` were not there.
+    /// Makes of `self.query` what rows are compared with.
     #[inline(always)]
-    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, except: Option<u32>) {
+    fn set_query<S: Simd>(&mut self, simd: S, field: Field<'_>) {
         field.codes.set(simd, &mut self.code, &self.query);
         self.table.set(simd, &self.code.rotated);
+    }
+
+    /// Begins the search for `self.query`, as if the node `except` were not there; it may have been [looked](Look) at the entries for it.
+    #[inline(always)]
+    fn start<S: Simd>(&mut self, simd: S, field: Field<'_>, limits: Limits, (looked, except): (bool, Option<u32>)) {
+        if !looked {
+            self.set_query(simd, field);
+        }
         self.nearest.clear();
         self.met.clear();
         self.found.clear();
@@ -131,7 +143,7 @@ impl Walk {
             Bits::Eight => 0.0,
         };
         self.count = 0;
-        for entry in field.entries.nearest(simd, &self.table, field.units, |_| true, None) {
+        for entry in field.entries.nearest(simd, &self.table, field.units) {
             if self.visited.add(entry) {
                 field.codes.fetch(limits.bits, entry);
                 self.pending[self.count] = entry;
@@ -287,6 +299,27 @@ fn fetch(bytes: &[u8]) {
     bytes.chunks(64).for_each(|line| prefetch(line.as_ptr()));
 }
 
+/// Looks at the entries for the query of a walk: which part of those near it `matches`.
+pub(super) struct Look<'a, M> {
+    pub(super) field: Field<'a>,
+    pub(super) walk: &'a mut Walk,
+    pub(super) matches: M,
+}
+
+impl<M: Fn(u32) -> bool> Task for Look<'_, M> {
+    type Output = Near;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Near {
+        let Look { field, walk, matches } = self;
+        walk.set_query(simd, field);
+        let Walk { table, entries, order, .. } = walk;
+        // What all estimates have in common does not matter here.
+        field.entries.estimate(simd, table, field.units, 0.0, entries);
+        field.entries.near(entries, order, matches)
+    }
+}
+
 /// Searches a few at a time on one thread.
 pub(super) struct Batch<'a, Q, A, F> {
     pub(super) field: Field<'a>,
@@ -294,6 +327,8 @@ pub(super) struct Batch<'a, Q, A, F> {
     pub(super) queries: usize,
     /// Writes a query's vector, as [`Walk::query`] has it, and names a node to pass over, if there is one.
     pub(super) query: Q,
+    /// Whether entries were [looked](Look) at for it, where there is but one.
+    pub(super) looked: bool,
     pub(super) accept: A,
     /// Takes what a query's walk found.
     pub(super) done: F,
@@ -328,7 +363,7 @@ where
                 && let Some(query) = waiting.next()
             {
                 let except = (self.query)(query, &mut walk.query);
-                walk.start(simd, field, limits, except);
+                walk.start(simd, field, limits, (self.looked, except));
                 current[index] = Some(query);
             }
             if current[..width].iter().all(Option::is_none) {

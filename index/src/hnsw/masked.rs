@@ -58,7 +58,8 @@ impl Hnsw {
         }
         let k = params.k.min(mask.len());
         let effort = self.width(params) as f32 / SearchParams::DEFAULT_EF as f32;
-        let asked = Asked { rows: self.len(), matching: mask.len(), blocks: 0, k, effort, guides: true };
+        let (rows, matching) = (self.len(), mask.len());
+        let asked = Asked { rows, matching, blocks: 0, k, effort, guides: true, entries: 0, near: None };
         let course = self.costs().course(asked, plan);
         let (stats, fell_back) = with_rows!(&self.vectors, rows => {
             let params = SearchParams { k, ..params };

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::{Explain, Plan};
-use crate::distance::fastscan::LANES;
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::sketch::Sketch;
@@ -14,9 +13,14 @@ const PROBES: usize = 8;
 /// Rows that each probe compares.
 const PROBE_ROWS: usize = 256;
 
-/// Blocks that each probe of a sketch estimates: so many, one after the other as a scan reads them, in each of so many places.
-const PROBE_BLOCKS: usize = 64;
-const PROBE_PLACES: usize = 8;
+/// Results that each asks for, as searches do by their defaults.
+const PROBE_RESULTS: usize = 10;
+
+/// Rows that match where a coded scan takes little more than its fixed part.
+const FEW_ROWS: usize = 32;
+
+/// The part of the rows, one of so many, that match where a coded scan finds some in nearly every block.
+const ONE_OF: usize = 8;
 
 /// Times of one index on this machine, measured on searches for a few of its own rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +38,9 @@ pub struct Costs {
 /// Of a coded scan on one index, measured likewise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CodedCosts {
-    /// Nanoseconds to estimate a block of 32 rows.
+    /// Nanoseconds of a scan that estimates hardly a block: to make the query ready, and to find out which cells and blocks to look at.
+    pub fixed_ns: f32,
+    /// Nanoseconds that each block of 32 rows of which some match adds in the mean, whether it is estimated or lies too far.
     pub block_ns: f32,
     /// Of rows that were estimated, the part that was compared.
     pub compared: f32,
@@ -52,6 +58,42 @@ pub(crate) struct Asked {
     pub(crate) effort: f32,
     /// Whether the index has guided walks.
     pub(crate) guides: bool,
+    /// Rows drawn at random by which the index can tell what lies near the query; none where it has no such.
+    pub(crate) entries: usize,
+    /// What they show, once they were [looked at](Costs::asks_what_is_near).
+    pub(crate) near: Option<Near>,
+}
+
+/// Of some rows of a sample, those nearest to a query, how many match.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Near {
+    pub(crate) matching: u32,
+    pub(crate) of: u32,
+}
+
+impl Near {
+    /// Rows of the sample that are taken to be near, if it has as many: more would lie too far, and of fewer too many would match by chance.
+    pub(crate) const OF: u32 = 32;
+}
+
+impl Asked {
+    /// The part of the rows that match.
+    fn share(&self) -> f32 {
+        (self.matching as f32 / self.rows.max(1) as f32).max(1e-6)
+    }
+
+    /// The part of those near the query: the same, unless a sample shows another than chance would.
+    fn share_near(&self) -> f32 {
+        let share = self.share();
+        let Some(Near { matching, of }) = self.near else { return share };
+        // Numbers that are about Poisson's differ by chance as normal ones of variance ¼ do, once their roots are taken (Anscombe).
+        let root = |count: f32| (count + 0.375).sqrt();
+        if (root(matching as f32) - root(share * of as f32)).abs() < 0.5 * BY_CHANCE {
+            return share;
+        }
+        // As if one more were seen, which matches as what is elsewhere.
+        (matching as f32 + share) / (of + 1) as f32
+    }
 }
 
 /// What two searches for one row took: a walk without a filter, and a scan of a sample.
@@ -86,6 +128,8 @@ pub(crate) struct Course {
     pub(crate) by_codes: bool,
     /// Hops that cost what the cheaper scan would: more are not worth it.
     pub(crate) budget: usize,
+    /// The part of the rows near the query that match, as far as it is known.
+    pub(crate) share_near: f32,
     /// Of a walk through all rows.
     expected_hops: f32,
     expected: Expected,
@@ -132,6 +176,9 @@ const PATIENCE: f32 = 4.0;
 /// A guided walk is not begun below this share of the rows: bridges lead to bridges, and slack no longer makes up for what is missed.
 const LEAST_SHARE: f32 = 0.05;
 
+/// Standard deviations by which what is near a query must match more or less than what is elsewhere, not to be taken for chance.
+const BY_CHANCE: f32 = 2.0;
+
 impl Costs {
     /// The costs of an index of `rows` rows; `probe` searches for a row of it, and compares it with those of a sample, if that can be done.
     pub(crate) fn measure(rows: usize, mut probe: impl FnMut(Slot, &Mask) -> Option<Probe>) -> Self {
@@ -147,6 +194,20 @@ impl Costs {
         Costs { row_ns, hop_ns, hops: (hops as f32 / PROBES.min(rows).max(1) as f32).max(1.0), coded: None }
     }
 
+    /// Whether what is near the query tells which way to go, `plan` if it is given: not where a scan costs less than any walk, however
+    /// many of the rows that match are near.
+    pub(crate) fn asks_what_is_near(&self, asked: Asked, plan: Option<Plan>) -> bool {
+        let may_walk = || {
+            // Of the entries so many match, hardly ever more.
+            let mean = asked.entries as f32 * asked.share();
+            let matching = ((mean + 2.0 * mean.sqrt()) as u32).min(Near::OF);
+            let Expected { scan, coded, walk, guided } =
+                self.expected(Asked { near: Some(Near { matching, of: Near::OF }), ..asked });
+            asked.matching > asked.k && walk.min(guided) < scan.min(coded)
+        };
+        asked.entries > 0 && plan.map_or_else(may_walk, |plan| matches!(plan, Plan::Walk | Plan::Guided))
+    }
+
     /// The cheapest way to what is asked for, or the way `plan` if there is such.
     pub(crate) fn course(&self, asked: Asked, plan: Option<Plan>) -> Course {
         let expected = self.expected(asked);
@@ -156,53 +217,64 @@ impl Costs {
         let hop_ns = self.hop_ns.max(1.0);
         let budget = (expected.scan.min(expected.coded) / hop_ns) as usize + 1;
         let expected_hops = expected.walk / hop_ns;
-        Course { plan, matching: asked.matching, rows: asked.rows, by_codes, budget, expected_hops, expected }
+        let (matching, rows, share_near) = (asked.matching, asked.rows, asked.share_near());
+        Course { plan, matching, rows, share_near, by_codes, budget, expected_hops, expected }
     }
 
     /// What each way is expected to take.
     ///
     /// The factors are fitted to hops and times at recall .95 and above on 60,000 images, with filters drawn at random; a walk that keeps
-    /// what matches has longer hops, since more candidates wait. `bench-ann filters` shows hops and times of the ways that are chosen.
-    fn expected(&self, Asked { rows, matching, blocks, k, effort, guides }: Asked) -> Expected {
-        let share = (matching as f32 / rows.max(1) as f32).max(1e-6);
+    /// what matches has longer hops, since more candidates wait. A walk meets the rows near the query alone, so it takes what it would if
+    /// as many matched everywhere as do there. `bench-ann filters` shows hops and times of the ways that are chosen.
+    fn expected(&self, asked: Asked) -> Expected {
+        let (Asked { matching, blocks, k, effort, guides, .. }, share) = (asked, asked.share_near());
         let walk = self.hops * effort * self.hop_ns;
-        let coded = self.coded.map_or(f32::INFINITY, |CodedCosts { block_ns, compared }| {
-            blocks as f32 * block_ns + ((2 * k) as f32 + matching as f32 * compared) * self.row_ns
+        let coded = self.coded.map_or(f32::INFINITY, |CodedCosts { fixed_ns, block_ns, compared }| {
+            let distances = (2 * k) as f32 + matching as f32 * compared;
+            fixed_ns + blocks as f32 * block_ns + distances * self.row_ns
         });
         Expected {
             scan: matching as f32 * self.row_ns,
             coded,
             walk: walk * (0.05 + 0.28 / share),
-            guided: if guides && share >= LEAST_SHARE { walk * (0.6 + 0.18 / share) } else { f32::INFINITY },
+            guided: if guides && share >= LEAST_SHARE { walk * (0.5 + 0.18 / share) } else { f32::INFINITY },
         }
     }
 }
 
 impl CodedCosts {
-    /// The costs of `sketch`; `probe` searches for a row of it among those of a sample, whole blocks of them, and says how long
-    /// it took and how many were compared, at `row_ns` each.
+    /// The costs of `sketch`; `probe` searches for the ten nearest to a row of it among those of a sample, and says how long it took and
+    /// how many were compared, at `row_ns` each.
+    ///
+    /// Two samples tell the fixed part from what blocks add: of so few rows that hardly a block is estimated, and of so many that rows match
+    /// in nearly every block, of which the scan estimates those that do not lie far, as it does for any such filter.
     pub(crate) fn measure(
         sketch: &Sketch,
         row_ns: f32,
         mut probe: impl FnMut(Slot, &Mask) -> Option<(Duration, u64)>,
     ) -> Self {
         let rows = sketch.len();
-        let blocks = sketch.blocks();
-        let mut sample = Mask::none(rows);
-        for place in 0..PROBE_PLACES {
-            let (first, end) = (place * blocks / PROBE_PLACES, (place + 1) * blocks / PROBE_PLACES);
-            let end = end.min(first + PROBE_BLOCKS);
-            sketch.rows_of(first..end).for_each(|row| sample.insert(row));
+        // Nanoseconds but for comparisons, and comparisons.
+        let mut of = |sample: &Mask| {
+            let probes = spread(PROBES, rows).filter_map(|row| probe(row, sample));
+            let (mut times, compared): (Vec<f32>, Vec<f32>) = probes
+                .map(|(time, distances)| (time.as_nanos() as f32 - distances as f32 * row_ns, distances as f32))
+                .unzip();
+            // Scans differ by what lies near, so the least would be too little; the middle one is hardly ever disturbed.
+            times.sort_unstable_by(f32::total_cmp);
+            let middle = times.get(times.len() / 2).map_or(0.0, |time| time.max(0.0));
+            (middle, compared.iter().sum::<f32>() / compared.len().max(1) as f32)
+        };
+        let (mut few, mut many) = (Mask::none(rows), Mask::none(rows));
+        spread(FEW_ROWS, rows).for_each(|row| few.insert(row));
+        spread(rows.div_ceil(ONE_OF), rows).for_each(|row| many.insert(row));
+        let ((fixed, _), (scan, compared)) = (of(&few), of(&many));
+        let fixed_ns = fixed.min(scan);
+        CodedCosts {
+            fixed_ns,
+            block_ns: (scan - fixed_ns) / sketch.blocks_of(&many).max(1) as f32,
+            compared: (compared - (2 * PROBE_RESULTS) as f32).max(0.0) / many.len().max(1) as f32,
         }
-        let sampled = sample.len().max(1) as f32;
-        let (mut block_ns, mut compared, mut probes) = (1e6_f32, 0, 0);
-        for (time, distances) in spread(PROBES, rows).filter_map(|row| probe(row, &sample)) {
-            let estimating = (time.as_nanos() as f32 - distances as f32 * row_ns).max(0.2 * time.as_nanos() as f32);
-            block_ns = block_ns.min(estimating * LANES as f32 / sampled);
-            compared += distances;
-            probes += 1;
-        }
-        CodedCosts { block_ns, compared: compared as f32 / (probes.max(1) as f32 * sampled) }
     }
 }
 
@@ -233,18 +305,24 @@ fn spread(count: usize, rows: usize) -> impl Iterator<Item = Slot> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::{ElementType, Metric};
+    use crate::params::BuildOptions;
+    use crate::spec::VectorSpec;
+
+    /// Ten of `matching` rows, of an index with a sample and guided walks.
+    fn asked(rows: usize, matching: usize, blocks: usize) -> Asked {
+        Asked { rows, matching, blocks, k: 10, effort: 1.0, guides: true, entries: 256, near: None }
+    }
 
     #[test]
     fn few_are_scanned_many_are_walked_to() {
         let costs = Costs { row_ns: 30.0, hop_ns: 1000.0, hops: 50.0, coded: None };
-        let course = |rows: usize, matching: usize, guides| {
-            costs.course(Asked { rows, matching, blocks: 0, k: 10, effort: 1.0, guides }, None)
-        };
+        let course = |rows, matching, guides| costs.course(Asked { guides, ..asked(rows, matching, 0) }, None);
         let plan = |rows: usize, share: f64| course(rows, (rows as f64 * share) as usize, true).plan;
         assert_eq!(plan(60_000, 0.0), Plan::Nothing);
         assert_eq!([0.0001, 0.001, 0.01, 0.03].map(|share| plan(60_000, share)), [Plan::Scan; 4]);
-        assert_eq!([0.05, 0.1, 0.15].map(|share| plan(60_000, share)), [Plan::Scan, Plan::Guided, Plan::Guided]);
-        assert_eq!([0.2, 0.5, 0.9, 1.0].map(|share| plan(60_000, share)), [Plan::Walk; 4]);
+        assert_eq!([0.05, 0.1, 0.2].map(|share| plan(60_000, share)), [Plan::Scan, Plan::Guided, Plan::Guided]);
+        assert_eq!([0.25, 0.5, 0.9, 1.0].map(|share| plan(60_000, share)), [Plan::Walk; 4]);
         assert_eq!([0.001, 0.01, 0.1].map(|share| plan(10_000_000, share)), [Plan::Scan, Plan::Walk, Plan::Guided]);
         assert_eq!(course(1 << 20, 10, true).plan, Plan::Scan);
         assert_eq!(course(10_000_000, 1_000_000, false).plan, Plan::Walk);
@@ -253,20 +331,73 @@ mod tests {
 
     #[test]
     fn a_sketch_stands_between_a_scan_and_a_walk() {
-        let coded = Some(CodedCosts { block_ns: 30.0, compared: 0.01 });
-        let costs = Costs { row_ns: 30.0, hop_ns: 1000.0, hops: 50.0, coded };
-        // Filters drawn at random leave hardly a block out, unless few rows match.
-        let course = |rows: usize, matching: usize, plan| {
-            let asked = Asked { rows, matching, blocks: matching.min(rows / 32), k: 10, effort: 1.0, guides: true };
-            costs.course(asked, plan)
+        let with = |fixed_ns| {
+            let coded = Some(CodedCosts { fixed_ns, block_ns: 30.0, compared: 0.01 });
+            Costs { row_ns: 30.0, hop_ns: 1000.0, hops: 50.0, coded }
         };
+        let costs = with(20_000.0);
+        // Filters drawn at random leave hardly a block out, unless few rows match.
+        let course =
+            |rows: usize, matching: usize, plan| costs.course(asked(rows, matching, matching.min(rows / 32)), plan);
         let plan = |rows: usize, matching: usize| course(rows, matching, None).plan;
         assert_eq!([0, 10, 1000].map(|matching| plan(60_000, matching)), [Plan::Nothing, Plan::Scan, Plan::Scan]);
         assert_eq!([6000, 30_000].map(|matching| plan(60_000, matching)), [Plan::Coded, Plan::Walk]);
         assert_eq!(plan(10_000_000, 10_000), Plan::Scan);
         // A walk that is given up ends in the scan that is asked for, or else the cheaper one.
         let given_up = course(60_000, 30_000, Some(Plan::Walk));
-        assert!(given_up.by_codes && given_up.budget == 66, "{given_up:?}");
+        assert!(given_up.by_codes && given_up.budget == 86, "{given_up:?}");
         assert!(!course(60_000, 30_000, Some(Plan::Scan)).by_codes);
+        // Rows that lie together are in few blocks: then it is the fixed part that counts.
+        let together = |fixed_ns| with(fixed_ns).course(asked(60_000, 3000, 100), None).plan;
+        assert_eq!([20_000.0, 100_000.0].map(together), [Plan::Coded, Plan::Scan]);
+    }
+
+    #[test]
+    fn what_is_near_tells_how_far_a_walk_goes() {
+        let coded = Some(CodedCosts { fixed_ns: 60_000.0, block_ns: 20.0, compared: 0.01 });
+        let costs = Costs { row_ns: 60.0, hop_ns: 1000.0, hops: 50.0, coded };
+        let course = |matching: usize, near: Option<u32>| {
+            let near = near.map(|matching| Near { matching, of: Near::OF });
+            costs.course(Asked { near, ..asked(60_000, matching, matching.min(1875)) }, None)
+        };
+        assert_eq!(course(6000, None).plan, Plan::Coded);
+        assert_eq!([12, 20, 32].map(|near| course(6000, Some(near)).plan), [Plan::Walk; 3]);
+        // About a tenth of 32 match near the query: by chance.
+        assert_eq!([1, 3, 6].map(|near| course(6000, Some(near)).share_near), [0.1; 3]);
+        let plans = [None, Some(16), Some(0)].map(|near| course(30_000, near).plan);
+        assert_eq!(plans, [Plan::Walk, Plan::Walk, Plan::Coded]);
+        // The walk is given up the sooner, the shorter it should be.
+        assert!(course(30_000, Some(32)).patience() < course(30_000, None).patience());
+        let asks = |matching, plan| costs.asks_what_is_near(asked(60_000, matching, matching.min(1875)), plan);
+        assert_eq!([5, 60, 600].map(|matching| asks(matching, None)), [false; 3]);
+        assert_eq!([6000, 30_000, 60_000].map(|matching| asks(matching, None)), [true; 3]);
+        assert!(asks(60, Some(Plan::Walk)) && !asks(6000, Some(Plan::Scan)));
+        assert!(!costs.asks_what_is_near(Asked { entries: 0, ..asked(60_000, 6000, 1875) }, None));
+    }
+
+    /// Scans that take so long as they would by some costs: these are found out.
+    #[test]
+    fn the_fixed_part_of_a_coded_scan_is_told_from_what_blocks_add() {
+        const DIM: usize = 64;
+        const ROWS: usize = 4000;
+        let data: Vec<f32> = (0..ROWS * DIM).map(|at| (at * at % 251) as f32).collect();
+        let spec = VectorSpec::new(DIM, Metric::L2, ElementType::F32).unwrap();
+        let sketch = Sketch::new(spec, ROWS, &BuildOptions::default(), |slot, out| {
+            out.clear();
+            out.extend_from_slice(&data[slot as usize * DIM..][..DIM]);
+        });
+        let (row_ns, fixed, block) = (50.0, 40_000, 300);
+        let mut probed = 0;
+        let costs = CodedCosts::measure(&sketch, row_ns, |_, mask| {
+            let distances = 20 + mask.len() as u64 / 10;
+            let time = fixed + block * sketch.blocks_of(mask) as u64 + distances * row_ns as u64;
+            probed += 1;
+            // Now and then something else runs.
+            Some((Duration::from_nanos(if probed % 3 == 0 { 10 * time } else { time }), distances))
+        });
+        let of_few = (block * FEW_ROWS as u64) as f32;
+        assert!((fixed as f32..=fixed as f32 + of_few).contains(&costs.fixed_ns), "{costs:?}");
+        assert!((costs.block_ns / block as f32 - 1.0).abs() < 0.3, "{costs:?}");
+        assert!((costs.compared / 0.1 - 1.0).abs() < 0.05, "{costs:?}");
     }
 }

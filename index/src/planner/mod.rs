@@ -4,14 +4,16 @@
 //! match. A *coded scan* estimates those that do not lie far by one-bit codes, and compares those that may be among the nearest
 //! (`sketch/`): an order of magnitude cheaper where many match, for indexes with a sketch. A *walk* goes through the graph as if there were no filter and keeps what
 //! matches: good where many match. A *guided* walk stays among the rows that match (see `qgraph/gate.rs` and `graph/search.rs`): for what
-//! lies between. Which is cheapest follows from costs measured on the index itself ([`Costs`]). Where what matches lies elsewhere than the
-//! query, as a graph's entries show before a walk has begun, a walk through all rows gives way to a guided one or a scan. A walk that exceeds
+//! lies between. Which is cheapest follows from costs measured on the index itself ([`Costs`]), and from what lies near the query: a walk
+//! meets hardly anything else, so where more of it matches than elsewhere a walk is shorter, and where less does it is longer. A graph's entries
+//! are drawn at random, and the nearest of them show it before anything is chosen, unless a scan is cheaper anyway. Where a walk has begun
+//! and what matches turns out to lie elsewhere, it gives way to a guided one or a scan. A walk that exceeds
 //! what the cheaper scan would have cost, or finds fewer than `k` rows, ends in that scan: `k` rows are found wherever `k` match, and no
 //! search costs more than about two scans.
 
 mod cost;
 
-pub(crate) use cost::{Asked, Course, Probe, timed};
+pub(crate) use cost::{Asked, Course, Near, Probe, timed};
 pub use cost::{CodedCosts, Costs};
 
 /// A way to the nearest rows that match.

@@ -181,7 +181,7 @@ impl QuantizedGraph {
         };
         let done = |index: usize, walk: &mut Walk| out[index].extend(walk.found.iter().map(|found| found.1));
         let (field, queries) = (Field { full: (&[], 0), ..self.field() }, nodes.len());
-        dispatch(isa(), Batch { field, limits, queries, query, gate: Open, done, walks });
+        dispatch(isa(), Batch { field, limits, queries, query, looked: false, gate: Open, done, walks });
     }
 
     /// Writes the bytes of every vector into its row.

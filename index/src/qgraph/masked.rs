@@ -1,13 +1,14 @@
 //! Searches among the rows of a mask: the way is chosen by [`Costs`], measured at the first of them.
 
 use super::gate::{Correlation, Doubt, Guided, HOPS_FAR, NearSieve};
-use super::walk::Limits;
-use super::{Cut, QuantizedGraph, QuantizedScratch, QuantizedSearch, QuantizedStats, Run};
+use super::walk::{Limits, Look};
+use super::{Cut, QuantizedGraph, QuantizedScratch, QuantizedSearch, QuantizedStats, Run, load};
+use crate::distance::simd::{dispatch, isa};
 use crate::graph::copies::{Copies, spread};
 use crate::ids::Slot;
 use crate::mask::Mask;
 use crate::params::SearchParams;
-use crate::planner::{Asked, CodedCosts, Costs, Course, Explain, Plan, Probe, timed};
+use crate::planner::{Asked, CodedCosts, Costs, Course, Explain, Near, Plan, Probe, timed};
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::sketch::Sketch;
@@ -67,20 +68,25 @@ impl QuantizedGraph {
             k: limits.results,
             effort: effort(limits.k),
             guides: true,
+            entries: self.entries.len(),
+            near: None,
         };
-        let course = self.costs().course(asked, plan);
+        let costs = self.costs();
+        let looked = costs.asks_what_is_near(asked, plan);
+        let near = if looked { Some(self.near(query, mask, scratch)?) } else { None };
+        let course = costs.course(Asked { near, ..asked }, plan);
         let few = |count| course.few(count);
         let limits = Limits { results: few(limits.results), k: few(limits.k), keep: few(limits.keep), ..limits };
         let accept = |slot| mask.contains(slot);
         let sketch = sketch.filter(|_| course.by_codes);
-        let comparing = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch };
+        let comparing = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch, looked };
         let correlation = self.correlation(limits.k, &course);
         let stats = match course.plan {
             Plan::Nothing => self.spec.check(query).map(|()| QuantizedStats::default()).map_err(SearchError::from),
             Plan::Scan | Plan::Coded => self.compare_into(query, &comparing, scratch, hits),
             Plan::Walk => {
                 // A walk that keeps what matches goes far beyond the k nearest of all; it needs no slack to find them.
-                let slack = limits.slack * course.share();
+                let slack = limits.slack * course.share_near;
                 let (patience, most) = (course.patience(), limits.max_hops);
                 let cut = if patience < most { Cut::Leave } else { Cut::Keep };
                 let limits = Limits { slack, max_hops: patience.min(most), ..limits };
@@ -141,13 +147,27 @@ impl QuantizedGraph {
         outcome
     }
 
+    /// How many of the entries near `query` stand for rows of `mask`.
+    pub(super) fn near(
+        &self,
+        query: VectorRef<'_>,
+        mask: &Mask,
+        scratch: &mut QuantizedScratch,
+    ) -> Result<Near, SearchError> {
+        scratch.reserve(1);
+        let walk = &mut scratch.walks[0];
+        load(&self.spec, query, &mut walk.query)?;
+        let matches = |node| self.copies(node).any(|copy| mask.contains(Slot(copy)));
+        Ok(dispatch(isa(), Look { field: self.field(), walk, matches }))
+    }
+
     /// By what a walk for `k` results sees that what matches lies far from the query.
     fn correlation(&self, k: usize, course: &Course) -> Correlation {
         let far = if course.budget <= HOPS_FAR { Doubt::GiveUp } else { Doubt::Widen };
         Correlation::new((self.params.entries, self.len()), course.share(), k, far)
     }
 
-    /// What searches of this index cost here. Measured once, in about a millisecond, and as long again for a sketch.
+    /// What searches of this index cost here. Measured once, in about a millisecond, and of a sketch by sixteen scans.
     pub fn costs(&self) -> Costs {
         let costs = *self.costs.get_or_init(|| self.measure());
         let coded =
@@ -187,7 +207,7 @@ impl QuantizedGraph {
     ) -> Result<QuantizedStats, SearchError> {
         scratch.reserve(1);
         let (accept, limits) = (|slot| mask.contains(slot), self.limits(QuantizedSearch::default()));
-        let run = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch };
+        let run = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch, looked: false };
         self.compare(query, &run, &mut scratch.walks[0], &mut scratch.ranking)
     }
 }

@@ -151,12 +151,14 @@ struct Run<'a> {
     mask: Option<&'a Mask>,
     /// By which rows are compared that are compared one by one.
     sketch: Option<&'a Sketch>,
+    /// Whether entries were looked at for the query.
+    looked: bool,
 }
 
 impl Run<'_> {
     /// Of all rows.
     fn open(limits: Limits) -> Self {
-        Run { limits, cut: Cut::Keep, accept: &|_| true, mask: None, sketch: None }
+        Run { limits, cut: Cut::Keep, accept: &|_| true, mask: None, sketch: None, looked: false }
     }
 
     fn eligible(&self) -> Eligible<'_> {
@@ -190,7 +192,8 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let run = Run { limits: self.limits_of(params)?, cut: Cut::Keep, accept, mask: None, sketch: None };
+        let run =
+            Run { limits: self.limits_of(params)?, cut: Cut::Keep, accept, mask: None, sketch: None, looked: false };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
@@ -205,7 +208,14 @@ impl QuantizedGraph {
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let run = Run { limits: self.limits_of_beam(params)?, cut: Cut::Keep, accept, mask: None, sketch: None };
+        let run = Run {
+            limits: self.limits_of_beam(params)?,
+            cut: Cut::Keep,
+            accept,
+            mask: None,
+            sketch: None,
+            looked: false,
+        };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
@@ -297,6 +307,7 @@ impl QuantizedGraph {
                 limits,
                 queries,
                 query,
+                looked: run.looked,
                 gate,
                 done: |index, walk: &mut Walk| {
                     let given_up = walk.counts.cut && run.cut != Cut::Keep;

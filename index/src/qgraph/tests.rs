@@ -72,11 +72,11 @@ fn k_rows_come_whatever_the_walk_finds() {
     assert_eq!(hits.iter().map(|hit| hit.distance).collect::<Vec<_>>(), expected[..5]);
 }
 
-/// Two heaps of rows, one of which matches and is asked for from the other: the entries show it before a step is made. Where all that match
-/// are soon compared they are; where that would take long, the walk stays among them.
-#[test]
-fn what_lies_elsewhere_is_not_walked_to_through_all_that_is_nearer() {
-    const DIM: usize = 32;
+/// Dimensions of heaps.
+const DIM: usize = 32;
+
+/// Two heaps of rows, the even and the odd, and a query of the even; then the graph, and the odd rows.
+fn heaps() -> (Vec<f32>, Vec<f32>, QuantizedGraph, Mask) {
     let mut state = 8_u64;
     let mut draw = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -89,7 +89,44 @@ fn what_lies_elsewhere_is_not_walked_to_through_all_that_is_nearer() {
     let built = QuantizedGraph::build(spec, QuantizedParams::default(), rows, &BuildOptions::default()).unwrap();
     let mut odd = Mask::none(4000);
     (1..4000).step_by(2).for_each(|row| odd.insert(Slot(row)));
-    let query: Vec<f32> = (0..DIM).map(|_| draw()).collect();
+    let query = (0..DIM).map(|_| draw()).collect();
+    (data, query, built, odd)
+}
+
+/// One heap matches: asked for from it, a walk is as short as if there were no filter; from the other, it is not begun. The entries show it.
+#[test]
+fn what_lies_around_is_walked_to_and_what_lies_elsewhere_is_compared() {
+    let (data, query, index, odd) = heaps();
+    let (mut scratch, mut hits) = (QuantizedScratch::new(), Vec::new());
+    let mut near = |query: &[f32], mask: &Mask| index.near(query.into(), mask, &mut scratch).unwrap();
+    // The last is repeated to fill up a block, but counts once.
+    let last = *index.entries.slots.as_slice().last().unwrap();
+    let mut alone = Mask::none(4000);
+    alone.insert(Slot(last));
+    let found = near(&data[last as usize * DIM..][..DIM], &alone);
+    let distinct: std::collections::BTreeSet<u32> = index.entries.slots.as_slice().iter().copied().collect();
+    assert!(distinct.len() < index.entries.slots.len(), "this is to show what becomes of repetitions");
+    assert_eq!((index.entries.len(), found.matching, found.of), (distinct.len(), 1, 32));
+    let row = &data[7 * DIM..][..DIM];
+    assert_eq!([&query[..], row].map(|query| near(query, &odd).matching), [0, 32]);
+
+    // A scan of the half would take longer than a walk if all rows matched, but not as long as if half of them did.
+    index.costs.set(Costs { row_ns: 10.0, hop_ns: 100.0, hops: 400.0, coded: None }).unwrap();
+    let mut search = |query: &[f32]| {
+        let params = QuantizedSearch::default();
+        let explain = index.search_masked(query.into(), params, &odd, None, &mut scratch, &mut hits).unwrap();
+        (explain.plan, explain.fell_back, hits.len())
+    };
+    assert_eq!(search(row), (Plan::Walk, false, 10));
+    assert_eq!(search(&query), (Plan::Scan, false, 10));
+    assert_eq!(hits[0].slot.0 % 2, 1);
+}
+
+/// One heap matches and is asked for from the other: the entries show it before a step is made. Where all that match are soon compared
+/// they are; where that would take long, the walk stays among them.
+#[test]
+fn what_lies_elsewhere_is_not_walked_to_through_all_that_is_nearer() {
+    let (data, query, built, odd) = heaps();
     let mut expected: Vec<(f32, u32)> = (odd.iter())
         .map(|slot| {
             let row = &data[slot.index() * DIM..][..DIM];

@@ -12,6 +12,7 @@ use crate::distance::fastscan::{LANES, Table, Units};
 use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{Simd, Task};
 use crate::metric::Metric;
+use crate::planner::Near;
 use crate::quant::byte::{ByteQuery, Scale};
 use crate::quant::frame::square_of;
 use crate::quant::rotation::Rotation;
@@ -86,8 +87,10 @@ pub(super) struct Walk {
     stop: f32,
     /// Beyond this no candidate is kept.
     bound: f32,
-    /// The estimated distances of the entries, whether the walk may begin at them or not; known where the gate has doubts.
+    /// The estimated distances of the entries, whether the walk may begin at them or not; known where they were looked at.
     entries: Vec<[f32; LANES]>,
+    /// A buffer for the same.
+    order: Vec<f32>,
     /// Slack that was added on the way.
     wider: f32,
     stage: Stage,
@@ -118,10 +121,16 @@ impl<'a> Field<'a> {
 }
 
 impl Walk {
-    /// Begins the search for `self.query`, as if the node `except` were not there.
+    /// Begins the search for `self.query`, as if the node `except` were not there; entries may have been [looked](Walk::look) at for it.
     #[inline(always)]
-    fn start<S: Simd, G: Gate>(&mut self, simd: S, field: Field<'_>, limits: Limits, gate: &G, except: Option<u32>) {
-        self.set_query(simd, field);
+    fn start<S: Simd, G: Gate>(
+        &mut self,
+        simd: S,
+        field: Field<'_>,
+        limits: Limits,
+        gate: &G,
+        (looked, except): (bool, Option<u32>),
+    ) {
         self.found.clear();
         self.frontier.clear(limits.max_hops.saturating_add(limits.rescored));
         self.visited.reset(field.nodes);
@@ -131,12 +140,16 @@ impl Walk {
         self.stage = Stage::Enter;
         self.pending.clear();
         self.wider = 0.0;
-        self.entries.clear();
-        let all = if G::DOUBTS { Some(&mut self.entries) } else { None };
-        let entries = field.entries.nearest(simd, &self.table, field.units, |node| gate.starts(node), all);
-        for entry in entries.chain(gate.seeds().iter().copied()) {
-            fetch(field.row(entry).front());
-            self.pending.push(entry);
+        if G::DOUBTS {
+            if !looked {
+                self.look(simd, field);
+            }
+            let entries = field.entries.nearest_of(simd, &self.entries, |node| gate.starts(node));
+            self.enter(field, entries.chain(gate.seeds().iter().copied()));
+        } else {
+            self.set_query(simd, field);
+            let entries = field.entries.nearest(simd, &self.table, field.units);
+            self.enter(field, entries);
         }
         if G::DOUBTS && self.is_hopeless(simd, field, gate) {
             self.counts.cut = true;
@@ -144,12 +157,26 @@ impl Walk {
         }
     }
 
-    /// Whether the gate gives the walk up, seeing how many entries are nearer than the first it accepts; their estimates become distances.
+    /// Makes ready to search for `self.query`, and estimates the distances of all entries.
     #[inline(always)]
-    fn is_hopeless<S: Simd>(&mut self, simd: S, field: Field<'_>, gate: &impl Gate) -> bool {
-        // Entries are coded relative to the mean, so their estimates lack the query's distance from it.
+    fn look<S: Simd>(&mut self, simd: S, field: Field<'_>) {
+        self.set_query(simd, field);
         let from_mean = self.distance_from_mean(field.metric);
-        self.entries.as_flattened_mut().iter_mut().for_each(|estimate| *estimate += from_mean);
+        field.entries.estimate(simd, &self.table, field.units, from_mean, &mut self.entries);
+    }
+
+    /// Asks for the nodes that the walk begins at.
+    #[inline(always)]
+    fn enter(&mut self, field: Field<'_>, entries: impl Iterator<Item = u32>) {
+        for entry in entries {
+            fetch(field.row(entry).front());
+            self.pending.push(entry);
+        }
+    }
+
+    /// Whether the gate gives the walk up, seeing how many entries are nearer than the first it accepts.
+    #[inline(always)]
+    fn is_hopeless<S: Simd>(&self, simd: S, field: Field<'_>, gate: &impl Gate) -> bool {
         let mut first = f32::INFINITY;
         for (&estimate, &slot) in self.entries.as_flattened().iter().zip(field.entries.slots.as_slice()) {
             first = if estimate < first && gate.accepts(slot) { estimate } else { first };
@@ -331,6 +358,24 @@ pub(super) fn fetch(bytes: &[u8]) {
 /// Candidates are kept this part beyond the k-th result, however early the walk stops: some are scored at the end.
 const LEAST_ROOM: f32 = 0.05;
 
+/// Looks at the entries for the query of a walk: which part of those near it `matches`.
+pub(super) struct Look<'a, M> {
+    pub(super) field: Field<'a>,
+    pub(super) walk: &'a mut Walk,
+    pub(super) matches: M,
+}
+
+impl<M: Fn(u32) -> bool> Task for Look<'_, M> {
+    type Output = Near;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Near {
+        let Look { field, walk, matches } = self;
+        walk.look(simd, field);
+        field.entries.near(&walk.entries, &mut walk.order, matches)
+    }
+}
+
 /// Searches a few at a time on one thread.
 pub(super) struct Batch<'a, Q, G, F> {
     pub(super) field: Field<'a>,
@@ -338,6 +383,8 @@ pub(super) struct Batch<'a, Q, G, F> {
     pub(super) queries: usize,
     /// Writes a query's vector, as [`Walk::query`] has it, and names a node to pass over, if there is one.
     pub(super) query: Q,
+    /// Whether entries were [looked](Look) at for it, where there is but one.
+    pub(super) looked: bool,
     pub(super) gate: G,
     /// Takes what a query's walk found.
     pub(super) done: F,
@@ -376,7 +423,7 @@ where
                 && let Some(query) = waiting.next()
             {
                 let except = (self.query)(query, &mut walk.query);
-                walk.start(simd, field, limits, &self.gate, except);
+                walk.start(simd, field, limits, &self.gate, (self.looked, except));
                 current[index] = Some(query);
             }
             if current[..width].iter().all(Option::is_none) {

@@ -12,7 +12,6 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -205,11 +204,6 @@ impl Sketch {
         self.rows
     }
 
-    /// Blocks of 32 lanes.
-    pub(crate) fn blocks(&self) -> usize {
-        self.factors.len()
-    }
-
     /// Bytes of codes and what goes with them.
     pub(crate) fn bytes(&self) -> usize {
         let cells = self.cells.as_ref().map_or(0, Cells::bytes);
@@ -240,12 +234,6 @@ impl Sketch {
         }
         let holds = |at: &usize| cells.rows(at * blocks / BLOCKS_ASKED).iter().any(|&row| mask.contains(Slot(row)));
         (0..BLOCKS_ASKED).filter(holds).count() * blocks / BLOCKS_ASKED
-    }
-
-    /// The rows of some blocks, which may lie in cells.
-    pub(crate) fn rows_of(&self, blocks: Range<usize>) -> impl Iterator<Item = Slot> {
-        let rows = blocks.flat_map(move |block| (0..LANES).map(move |lane| self.slot(block, lane)));
-        rows.filter(|&slot| (slot as usize) < self.rows).map(Slot)
     }
 
     /// The row of a lane; beyond all rows where there is none.

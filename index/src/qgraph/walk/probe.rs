@@ -63,7 +63,7 @@ impl Task for Probe<'_> {
             parts.walk_ns += timed(repeats, || whole(simd, field, limits, &trace.query, &mut walk));
             parts.query_ns += timed(repeats, || walk.set_query(simd, field));
             parts.entries_ns += timed(repeats, || {
-                let entries = field.entries.nearest(simd, &walk.table, field.units, |_| true, None);
+                let entries = field.entries.nearest(simd, &walk.table, field.units);
                 entries.for_each(|entry| _ = black_box(entry));
             });
             parts.bytes_ns += timed(repeats, || {
@@ -127,7 +127,7 @@ fn timed(repeats: usize, mut work: impl FnMut()) -> f64 {
 fn whole<S: Simd>(simd: S, field: Field<'_>, limits: Limits, query: &[f32], walk: &mut Walk) {
     walk.query.clear();
     walk.query.extend_from_slice(query);
-    walk.start(simd, field, limits, &Open, None);
+    walk.start(simd, field, limits, &Open, (false, None));
     while !walk.turn(simd, field, limits, &Open, &[]) {}
 }
 
@@ -137,7 +137,7 @@ fn record<S: Simd>(simd: S, field: Field<'_>, limits: Limits, query: &[f32], wal
     let mut trace = Trace { query: query.to_vec(), hops: Vec::new(), scored: Vec::new() };
     walk.query.clear();
     walk.query.extend_from_slice(query);
-    walk.start(simd, field, limits, &Open, None);
+    walk.start(simd, field, limits, &Open, (false, None));
     loop {
         let hop = if let Stage::Hop(node) = walk.stage { Some(node) } else { None };
         if let Stage::Enter | Stage::Score = walk.stage {

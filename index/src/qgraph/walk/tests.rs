@@ -28,7 +28,7 @@ impl Task for Begin<'_> {
         let correlation = Correlation::new((1, 1), 1.0, 1, Doubt::GiveUp);
         let gate = Guided { nodes: &all, seeds: &[], wanted: 1, matching: 1.0, correlation };
         let mut walk = Walk { query: query.to_vec(), ..Walk::default() };
-        walk.start(simd, field, limits, &gate, None);
+        walk.start(simd, field, limits, &gate, (false, None));
         walk.entries.as_flattened().iter().copied().fold(f32::INFINITY, f32::min)
     }
 }
