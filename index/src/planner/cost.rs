@@ -182,11 +182,14 @@ const BY_CHANCE: f32 = 2.0;
 impl Costs {
     /// The costs of an index of `rows` rows; `probe` searches for a row of it, and compares it with those of a sample, if that can be done.
     pub(crate) fn measure(rows: usize, mut probe: impl FnMut(Slot, &Mask) -> Option<Probe>) -> Self {
-        let mut sample = Mask::none(rows);
-        spread(PROBE_ROWS, rows).for_each(|row| sample.insert(row));
         // The least of several: what disturbs a measurement only adds to it.
         let (mut row_ns, mut hop_ns, mut hops) = (1e6_f32, 1e6_f32, 0);
-        for Probe { walk, hops: made, scan } in spread(PROBES, rows).filter_map(|row| probe(row, &sample)) {
+        for (number, row) in spread(PROBES, rows).enumerate() {
+            // Other rows each time: those of the last are still in the caches.
+            let mut sample = Mask::none(rows);
+            let next = number * rows / (PROBES * PROBE_ROWS);
+            spread(PROBE_ROWS, rows).for_each(|row| sample.insert(Slot((row.0 + next as u32).min(rows as u32 - 1))));
+            let Some(Probe { walk, hops: made, scan }) = probe(row, &sample) else { continue };
             hop_ns = hop_ns.min(walk.as_nanos() as f32 / made.max(1) as f32);
             row_ns = row_ns.min(scan.as_nanos() as f32 / sample.len() as f32);
             hops += made;
@@ -216,7 +219,8 @@ impl Costs {
         let by_codes = plan == Plan::Coded || (plan != Plan::Scan && expected.coded < expected.scan);
         let hop_ns = self.hop_ns.max(1.0);
         let budget = (expected.scan.min(expected.coded) / hop_ns) as usize + 1;
-        let expected_hops = expected.walk / hop_ns;
+        // Patience is for the longer of what is expected: more that matches near the query does not make a walk worse than it was.
+        let expected_hops = self.walk(asked.effort, asked.share().min(asked.share_near())) / hop_ns;
         let (matching, rows, share_near) = (asked.matching, asked.rows, asked.share_near());
         Course { plan, matching, rows, share_near, by_codes, budget, expected_hops, expected }
     }
@@ -228,7 +232,6 @@ impl Costs {
     /// as many matched everywhere as do there. `bench-ann filters` shows hops and times of the ways that are chosen.
     fn expected(&self, asked: Asked) -> Expected {
         let (Asked { matching, blocks, k, effort, guides, .. }, share) = (asked, asked.share_near());
-        let walk = self.hops * effort * self.hop_ns;
         let coded = self.coded.map_or(f32::INFINITY, |CodedCosts { fixed_ns, block_ns, compared }| {
             let distances = (2 * k) as f32 + matching as f32 * compared;
             fixed_ns + blocks as f32 * block_ns + distances * self.row_ns
@@ -236,9 +239,18 @@ impl Costs {
         Expected {
             scan: matching as f32 * self.row_ns,
             coded,
-            walk: walk * (0.05 + 0.28 / share),
-            guided: if guides && share >= LEAST_SHARE { walk * (0.5 + 0.18 / share) } else { f32::INFINITY },
+            walk: self.walk(effort, share),
+            guided: if guides && share >= LEAST_SHARE {
+                self.hops * effort * self.hop_ns * (0.5 + 0.18 / share)
+            } else {
+                f32::INFINITY
+            },
         }
+    }
+
+    /// Of a walk through all rows, where such a share matches.
+    fn walk(&self, effort: f32, share: f32) -> f32 {
+        self.hops * effort * self.hop_ns * (0.05 + 0.28 / share)
     }
 }
 
@@ -366,8 +378,8 @@ mod tests {
         assert_eq!([1, 3, 6].map(|near| course(6000, Some(near)).share_near), [0.1; 3]);
         let plans = [None, Some(16), Some(0)].map(|near| course(30_000, near).plan);
         assert_eq!(plans, [Plan::Walk, Plan::Walk, Plan::Coded]);
-        // The walk is given up the sooner, the shorter it should be.
-        assert!(course(30_000, Some(32)).patience() < course(30_000, None).patience());
+        // However short a walk should be, it is not given up sooner than it would have been.
+        assert_eq!(course(30_000, Some(32)).patience(), course(30_000, None).patience());
         let asks = |matching, plan| costs.asks_what_is_near(asked(60_000, matching, matching.min(1875)), plan);
         assert_eq!([5, 60, 600].map(|matching| asks(matching, None)), [false; 3]);
         assert_eq!([6000, 30_000, 60_000].map(|matching| asks(matching, None)), [true; 3]);

@@ -142,7 +142,7 @@ fn what_lies_elsewhere_is_not_walked_to_through_all_that_is_nearer() {
     };
     for (hop_ns, fell_back) in [(100.0, true), (1.0, false)] {
         let index = built.clone();
-        index.costs.set(Costs { row_ns: 10.0, hop_ns, hops: 30.0, coded: None }).unwrap();
+        index.costs.set(Costs { row_ns: 10.0, hop_ns, hops: 100.0, coded: None }).unwrap();
         for plan in [Plan::Walk, Plan::Guided] {
             let (explain, found) = search(&index, plan, &query);
             assert_eq!((explain.fell_back, explain.hops == 0), (fell_back, fell_back), "{plan:?} {explain:?}");
