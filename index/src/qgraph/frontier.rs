@@ -2,7 +2,8 @@
 //!
 //! A walk expands a few dozen nodes and meets some ten candidates at each. Keeping them sorted costs a search and a move for every one;
 //! here a hop appends all its lanes by one compression, and one pass over the distances, a handful of registers, finds the next.
-//! Candidates beyond the bound of the walk are cleared away whenever the list has doubled or the bound has fallen.
+//! Candidates beyond the bound of the walk are cleared away whenever the list has doubled or the bound has fallen; where more are left
+//! than the walk will take out, the farthest of those it may sets a limit to what is added.
 //!
 //! A node may stand here several times, with the estimates of several neighbours: the least comes first, and a walk skips the others.
 
@@ -33,6 +34,8 @@ pub(crate) struct Frontier {
     sorted: Vec<f32>,
     /// The bound of the last clearing.
     cleared: f32,
+    /// As many as need be kept are nearer than this.
+    limit: f32,
 }
 
 impl Frontier {
@@ -44,6 +47,13 @@ impl Frontier {
         self.distances[..self.len].fill(f32::INFINITY);
         (self.len, self.clear_at, self.cleared) = (0, FIRST_CLEARING, f32::INFINITY);
         self.most = pops.min(MOST);
+        self.limit = f32::INFINITY;
+    }
+
+    /// What is at it or beyond will not be taken out, and need not be added.
+    #[inline(always)]
+    pub(crate) fn limit(&self) -> f32 {
+        self.limit
     }
 
     /// Adds the lanes of `mask`, all below `bound`.
@@ -92,8 +102,9 @@ impl Frontier {
             self.sorted.extend(&self.distances[..self.len]);
             let (_, &mut farthest, _) = self.sorted.select_nth_unstable_by(self.most, f32::total_cmp);
             self.retain(simd, farthest);
+            self.limit = farthest;
         }
-        (self.clear_at, self.cleared) = ((2 * self.len).max(FIRST_CLEARING), bound);
+        (self.clear_at, self.cleared) = ((2 * self.len).max(FIRST_CLEARING), bound.min(self.limit));
     }
 
     /// Keeps what is below `bound`, in order.
@@ -157,6 +168,38 @@ mod tests {
     fn the_nearest_comes_first() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             (0..5).for_each(|seed| dispatch(isa, Model(seed)));
+        }
+    }
+
+    /// What is left out for the limit would not have been taken out.
+    #[test]
+    fn the_limit_leaves_out_what_is_not_taken_out() {
+        const POPS: usize = 40;
+        struct Limited(u64);
+        impl Task for Limited {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) {
+                let (mut state, mut frontier, mut model) = (self.0, Frontier::default(), Vec::new());
+                frontier.clear(POPS);
+                for _ in 0..60 {
+                    let distances: [f32; LANES] = std::array::from_fn(|_| {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        (state >> 33) as f32
+                    });
+                    model.extend(distances);
+                    let bound = frontier.limit();
+                    frontier.extend(simd, simd.below(&distances, bound), (&distances, &[7; LANES]), bound);
+                }
+                assert!(frontier.limit() < f32::INFINITY && frontier.len < model.len() / 2, "much is left out");
+                model.sort_by(f32::total_cmp);
+                for expected in &model[..POPS] {
+                    assert_eq!(frontier.pop(simd).map(|found| found.0), Some(*expected), "seed {}", self.0);
+                }
+            }
+        }
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            (0..5).for_each(|seed| dispatch(isa, Limited(seed)));
         }
     }
 

@@ -296,7 +296,7 @@ impl Walk {
         fetch(first);
         let distance = self.distance(simd, row);
         self.take(distance, node, limits, gate);
-        let (mut estimates, bound) = ([0.0; LANES], self.bound);
+        let (mut estimates, bound) = ([0.0; LANES], self.bound.min(self.frontier.limit()));
         let below = simd.estimates(row.block(field.units), &self.table, distance, bound, ahead, &mut estimates);
         let below = self.visited.unseen(simd, row.slots(), below);
         let chosen = gate.lanes(node, row.slots(), &estimates, below);
