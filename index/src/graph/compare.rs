@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::distance::Isa;
 use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{Simd, Task, dispatch};
-use crate::distance::tile::{Panel, SIDE, Strip};
+use crate::distance::tile::{Pairs, Panel, SIDE, Strip};
 use crate::metric::ElementType;
 use crate::pool::Candidate;
 use crate::spec::Component;
@@ -69,6 +69,7 @@ pub(super) struct Comparer {
 struct Scratch {
     strip: Strip,
     distances: [Vec<f32>; SIDE],
+    pairs: Pairs,
     met: Vec<Candidate>,
     merged: Vec<Candidate>,
 }
@@ -83,8 +84,34 @@ impl Comparer {
         nearest: impl Fn(u32) -> &'a Mutex<Nearest<'n>>,
     ) {
         fill(space, leaf, &mut self.panel);
-        let (set, each) = ((&self.panel, leaf), |index: usize| nearest(leaf[index]));
-        dispatch(isa, Compare { queries: set, rows: set, each, scratch: &mut self.scratch });
+        let each = |index: usize| nearest(leaf[index]);
+        dispatch(isa, Within { panel: &self.panel, slots: leaf, each, scratch: &mut self.scratch });
+    }
+}
+
+/// Compares rows with each other; each keeps what it meets.
+struct Within<'a, E> {
+    panel: &'a Panel,
+    slots: &'a [u32],
+    /// Where the row of a number keeps it.
+    each: E,
+    scratch: &'a mut Scratch,
+}
+
+impl<'a, 'n: 'a, E: Fn(usize) -> &'a Mutex<Nearest<'n>>> Task for Within<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Within { panel, slots, each, scratch } = self;
+        let Scratch { strip, pairs, met, merged, .. } = scratch;
+        panel.pairs(simd, strip, pairs);
+        for index in 0..slots.len() {
+            if index + AHEAD < slots.len() {
+                prefetch(std::ptr::from_ref(each(index + AHEAD)));
+            }
+            each(index).lock().meet(simd, (pairs.row(index), slots), slots[index], met, merged);
+        }
     }
 }
 
@@ -103,28 +130,14 @@ impl<'a, 'n: 'a, E: Fn(usize) -> &'a Mutex<Nearest<'n>>> Task for Compare<'_, E>
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Compare { queries, rows: (panel, slots), each, scratch } = self;
-        let Scratch { strip, distances, met, merged } = scratch;
+        let Scratch { strip, distances, met, merged, .. } = scratch;
         for first in (0..queries.1.len()).step_by(SIDE) {
             queries.0.strip(first, strip);
             panel.distances(simd, strip, distances);
             let count = queries.1.len();
             (first + AHEAD..count.min(first + AHEAD + SIDE)).for_each(|next| prefetch(std::ptr::from_ref(each(next))));
             for (index, distances) in (first..count).zip(&*distances) {
-                let mut nearest = each(index).lock();
-                let bound = nearest.bound;
-                met.clear();
-                for (block, distances) in distances.as_chunks::<LANES>().0.iter().enumerate() {
-                    let mut below = simd.below(distances, bound);
-                    while below != 0 {
-                        let lane = below.trailing_zeros() as usize;
-                        below &= below - 1;
-                        let other = slots[block * LANES + lane];
-                        if other != queries.1[index] {
-                            met.push(Candidate::new(distances[lane], other));
-                        }
-                    }
-                }
-                nearest.merge(met, merged);
+                each(index).lock().meet(simd, (distances, slots), queries.1[index], met, merged);
             }
         }
     }
@@ -146,6 +159,31 @@ impl<'a> Nearest<'a> {
 
     pub(super) fn list(&self) -> &[Candidate] {
         &self.list[..self.len]
+    }
+
+    /// Takes in rows with their distances to `own`, but for that one, by way of two buffers.
+    #[inline(always)]
+    fn meet<S: Simd>(
+        &mut self,
+        simd: S,
+        (distances, slots): (&[f32], &[u32]),
+        own: u32,
+        met: &mut Vec<Candidate>,
+        merged: &mut Vec<Candidate>,
+    ) {
+        met.clear();
+        for (block, distances) in distances.as_chunks::<LANES>().0.iter().enumerate() {
+            let mut below = simd.below(distances, self.bound);
+            while below != 0 {
+                let lane = below.trailing_zeros() as usize;
+                below &= below - 1;
+                let other = slots[block * LANES + lane];
+                if other != own {
+                    met.push(Candidate::new(distances[lane], other));
+                }
+            }
+        }
+        self.merge(met, merged);
     }
 
     /// Takes in what was `met`, which is left in disorder, by way of a buffer.

@@ -1,4 +1,4 @@
-//! All distances between two sets of rows of bytes: sixteen at a time, so that each byte loaded is used four times.
+//! All distances between two sets of rows of bytes, or within one: sixteen at a time, so that each byte loaded is used four times.
 //!
 //! Squared distances of rows next to each other in memory cost a fraction of what they cost row by row. The machine multiplies
 //! unsigned by signed bytes; with `v = u − 128`, which changes no distance,
@@ -36,6 +36,24 @@ pub(crate) struct Panel {
 pub(crate) struct Strip {
     bytes: Vec<i8>,
     squares: [i32; SIDE],
+}
+
+/// The distances of all pairs of rows of a panel.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    /// A row of distances for each row of the panel, padding included.
+    distances: Vec<f32>,
+    stride: usize,
+    /// Distances of a row in use: a multiple of 32.
+    room: usize,
+}
+
+impl Pairs {
+    /// The distances of row `index` to every row of the panel, infinite from there on, in whole blocks of 32.
+    #[inline(always)]
+    pub(crate) fn row(&self, index: usize) -> &[f32] {
+        &self.distances[index * self.stride..][..self.room]
+    }
 }
 
 impl Panel {
@@ -76,6 +94,48 @@ impl Panel {
         strip.squares.copy_from_slice(&self.squares[first..][..SIDE]);
     }
 
+    /// Computes the distances of all pairs, each once, by way of a strip.
+    #[inline(always)]
+    pub(crate) fn pairs<S: Simd>(&self, simd: S, strip: &mut Strip, out: &mut Pairs) {
+        out.room = self.len.next_multiple_of(32);
+        // A line more than needed: at a power of two the tiles below the diagonal would all fall on a few lines of the cache.
+        out.stride = out.room + 16;
+        out.distances.resize(self.len.next_multiple_of(SIDE) * out.stride, 0.0);
+        for first in (0..self.len).step_by(SIDE) {
+            self.strip(first, strip);
+            for (tile, rows) in self.bytes.chunks_exact(SIDE * self.stride).enumerate().skip(first / SIDE) {
+                let at = SIDE * tile;
+                let distances = self.tile(simd, at, rows, strip);
+                for (i, distances) in distances.iter().enumerate() {
+                    out.distances[(first + i) * out.stride + at..][..SIDE].copy_from_slice(distances);
+                }
+                let [a, b, c, d] = &distances;
+                for j in 0..SIDE {
+                    let column = [a[j], b[j], c[j], d[j]];
+                    out.distances[(at + j) * out.stride + first..][..SIDE].copy_from_slice(&column);
+                }
+            }
+        }
+        for row in out.distances.chunks_exact_mut(out.stride) {
+            row[self.len..].fill(f32::INFINITY);
+        }
+    }
+
+    /// `[i][j]` = the distance of row `at + j`, of those that `rows` are, to row `i` of the strip.
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, at: usize, rows: &[u8], strip: &Strip) -> [[f32; SIDE]; SIDE] {
+        let products = simd.products(rows, &strip.bytes);
+        let terms: &[i32; SIDE] = self.terms[at..].first_chunk().expect("whole tiles");
+        let mut distances = [[0.0; SIDE]; SIDE];
+        for i in 0..SIDE {
+            for j in 0..SIDE {
+                let sum = terms[j].wrapping_add(strip.squares[i]).wrapping_sub(2 * products[i][j]);
+                distances[i][j] = sum as f32;
+            }
+        }
+        distances
+    }
+
     /// `out[i]` = the distances of row `i` of the strip to every row of the panel, infinite from `len` on.
     #[inline(always)]
     pub(crate) fn distances<S: Simd>(&self, simd: S, strip: &Strip, out: &mut [Vec<f32>; SIDE]) {
@@ -85,13 +145,8 @@ impl Panel {
         }
         for (tile, rows) in self.bytes.chunks_exact(SIDE * self.stride).enumerate() {
             let at = SIDE * tile;
-            let products = simd.products(rows, &strip.bytes);
-            for (i, out) in out.iter_mut().enumerate() {
-                for j in 0..SIDE {
-                    let sum = self.terms[at + j].wrapping_add(strip.squares[i]).wrapping_sub(2 * products[i][j]);
-                    out[at + j] = sum as f32;
-                }
-            }
+            let distances = self.tile(simd, at, rows, strip);
+            out.iter_mut().zip(&distances).for_each(|(out, distances)| out[at..][..SIDE].copy_from_slice(distances));
         }
         for out in out.iter_mut() {
             out[self.len..].fill(f32::INFINITY);
@@ -119,6 +174,19 @@ mod tests {
     use super::*;
 
     struct Distances<'a>(&'a Panel, usize);
+
+    struct AllPairs<'a>(&'a Panel);
+
+    impl Task for AllPairs<'_> {
+        type Output = Pairs;
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Pairs {
+            // What was there before is of no consequence.
+            let mut out = Pairs { distances: vec![-1.0; 9], stride: 5, room: 4 };
+            self.0.pairs(simd, &mut Strip::default(), &mut out);
+            out
+        }
+    }
 
     impl Task for Distances<'_> {
         type Output = [Vec<f32>; SIDE];
@@ -149,9 +217,11 @@ mod tests {
             panel.fill(stride, flip, bytes.iter().map(Vec::as_slice));
             let value = |byte: u8| if flip { i32::from(byte.cast_signed()) } else { i32::from(byte) };
             for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+                let pairs = dispatch(isa, AllPairs(&panel));
                 for first in (0..rows).step_by(SIDE) {
                     let out = dispatch(isa, Distances(&panel, first));
                     for (i, out) in out.iter().enumerate().take(rows - first) {
+                        assert_eq!(pairs.row(first + i), out, "{isa}: row {} of {rows}", first + i);
                         for (j, &distance) in out.iter().enumerate() {
                             let pair = bytes.get(j).map(|row| row.iter().zip(&bytes[first + i]));
                             let square = |(&a, &b): (&u8, &u8)| (value(a) - value(b)).pow(2);
