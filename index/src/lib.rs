@@ -5,7 +5,7 @@
 //! ```text
 //! ids metric rows params                       what callers say
 //! distance/{scalar, x86_64, aarch64, …}        kernels, chosen once per store by CPU feature
-//! distance/{simd, fastscan/, hadamard/}        what walks over codes need, one value per instruction set
+//! distance/{simd, fastscan/, hadamard/, residual/}   what walks over codes need, one value per instruction set
 //! faults  storage/mmap  vfs/{real, sim}        safeguards by name; a mapped file; all file access
 //! bytes                                        flat arrays: grown in memory, or a mapped file's
 //! spec named pool visited mask query           a vector checked; vectors by name; a beam; a visited set; a set of rows; an answer

@@ -19,6 +19,7 @@ mod kernels;
 mod lanes;
 pub(crate) mod nibbles;
 pub(crate) mod prefetch;
+pub(crate) mod residual;
 mod rows;
 mod scalar;
 pub(crate) mod simd;

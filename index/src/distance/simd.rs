@@ -7,6 +7,7 @@
 use super::fastscan::{Block, LANES, Table};
 use super::isa::Isa;
 use super::nibbles::Gather;
+use super::residual::Residual;
 use super::tile::SIDE;
 
 /// What a walk over coded rows needs of an instruction set.
@@ -41,6 +42,9 @@ pub(crate) trait Simd: Copy {
     fn fine_product(self, high: &[u8], low: &[u8], query: &[i16]) -> i32;
     /// Look-up entries of four groups: see [`Table`].
     fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]);
+    /// The sums over `neighbor − node`, whose signs are written into a lane of the bits: one for each coordinate. Both rows are of one
+    /// length, a multiple of 32, and no longer than [`LONGEST`](super::residual::LONGEST).
+    fn residual(self, node: &[i16], neighbor: &[i16], bits: (&mut [[u16; LANES]], usize)) -> Residual;
     /// `x` · `signs`, coordinate by coordinate, as its Hadamard transform. Both are of one length, a power of two of at least 32.
     fn hadamard(self, x: &mut [f32], signs: &[f32]);
 }
@@ -56,6 +60,7 @@ macro_rules! simd_by_kernels {
             use $crate::distance::fastscan::{Block, LANES, Table};
             use $crate::distance::hadamard;
             use $crate::distance::nibbles::{CHUNK, Gather};
+            use $crate::distance::residual::{Residual, STRIPE};
             use $crate::distance::simd::Simd;
             use $crate::distance::tile::SIDE;
 
@@ -142,6 +147,19 @@ macro_rules! simd_by_kernels {
                 fn entries(self, steps: &[i8; 16], out: &mut [u8; 64]) {
                     // SAFETY: as above.
                     unsafe { entries(steps, out) }
+                }
+
+                #[inline(always)]
+                fn residual(
+                    self,
+                    node: &[i16],
+                    neighbor: &[i16],
+                    (bits, lane): (&mut [[u16; LANES]], usize),
+                ) -> Residual {
+                    let whole = node.len() == neighbor.len() && node.len().is_multiple_of(STRIPE);
+                    assert!(whole && bits.len() == node.len() / 16, "whole stripes of one length, and their bits");
+                    // SAFETY: as above; the lengths are checked.
+                    unsafe { residual(node, neighbor, (bits, lane)) }
                 }
 
                 #[inline(always)]

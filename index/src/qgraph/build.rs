@@ -264,8 +264,8 @@ impl Task for Write<'_> {
             if let Some(&next) = links.get(lane + 1) {
                 rotated.prefetch(next);
             }
-            let factors =
-                neighbor::encode(simd, (&mut *bits, lane), center, rotated.row(slot), rotated.step(), metric, units);
+            let (bits, neighbor) = ((&mut *bits, lane), rotated.row(slot));
+            let factors = neighbor::encode_words(simd, bits, center, neighbor, rotated.step(), metric, units);
             (slots[lane], add[lane], rescale[lane]) = (slot, factors.add, factors.rescale);
         }
         // What an earlier node left there is no code of this one.

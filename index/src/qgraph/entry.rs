@@ -48,7 +48,7 @@ impl Entries {
             entries.blocks.resize(at + block_bytes(dim));
             let (factors, codes) = entries.blocks.as_mut_slice()[at..].split_at_mut(2 * HALF_BYTES);
             for (lane, &slot) in padded.iter().enumerate() {
-                let code = neighbor::encode(
+                let code = neighbor::encode_words(
                     Scalar,
                     (&mut bits, lane),
                     &mean,

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::prefetch::prefetch;
+use crate::distance::residual::LONGEST;
 use crate::distance::simd::{Simd, Task, dispatch, isa, whole};
 use crate::ids::Slot;
 use crate::quant::rotation::Rotation;
@@ -25,8 +26,7 @@ impl Rotated {
     /// Takes `rows × rotation.out_dim() × 2` bytes. No row is farther than `radius` from the `mean`.
     pub(super) fn new(rotation: &Rotation, mean: &[f32], radius: f32, vectors: &Vectors) -> Self {
         let dim = rotation.out_dim();
-        // No coordinate is greater than the row is long.
-        let step = radius.max(f32::MIN_POSITIVE * 65536.0) / f32::from(i16::MAX);
+        let step = radius.max(f32::MIN_POSITIVE * 65536.0) / LONGEST;
         let mut words = Array::default();
         words.resize(vectors.len() * dim);
         words.as_mut_slice().par_chunks_mut(dim).enumerate().for_each_init(
@@ -78,8 +78,8 @@ impl Task for Rotate<'_> {
         self.rotation.rotate(simd, centred, self.rotated);
         let scale = 1.0 / self.step;
         for (word, x) in self.out.iter_mut().zip(&*self.rotated) {
-            // Rounding may take the longest row's coordinates a hair beyond the radius.
-            *word = whole((x * scale).clamp(-32767.0, 32767.0)) as i16;
+            // No coordinate is greater than the row is long, but for rounding.
+            *word = whole((x * scale).clamp(-LONGEST, LONGEST)) as i16;
         }
     }
 }

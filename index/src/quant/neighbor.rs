@@ -24,6 +24,20 @@ pub(crate) struct Factors {
     pub(crate) rescale: f16,
 }
 
+impl Factors {
+    /// Of `A` = ‖r‖², `P` = ⟨r, x⟩ and ⟨x, c⟩.
+    #[inline(always)]
+    fn of(square: f64, product: f64, cross: f64, metric: Metric, units: Units) -> Self {
+        if square == 0.0 {
+            return Factors { add: f16::ZERO, rescale: f16::ZERO };
+        }
+        // Of vectors of length one, ½‖a − b‖² = 1 − ⟨a, b⟩.
+        let unit = if metric == Metric::L2 { 1.0 } else { 0.5 };
+        let (add, rescale) = (square + 2.0 * square * cross / product, -2.0 * square / product);
+        Factors { add: half(unit * add, units.add), rescale: half(unit * rescale, units.rescale) }
+    }
+}
+
 impl Units {
     /// For vectors at most `radius` from the centre: powers of two of which `radius` squared and `radius` are some 1,000, in the
     /// middle of a half float's range.
@@ -47,14 +61,30 @@ pub(crate) fn bits(dim: usize) -> Vec<[u16; LANES]> {
 }
 
 /// Writes the code of `neighbor` relative to `node` into a lane of bits to be packed, and returns its factors for `metric`.
-/// Both vectors are rotated, in multiples of `step`; `node` and the query are taken relative to one centre, whichever it is.
+/// Both vectors are rotated, in multiples of `step`, and no longer than [`LONGEST`](crate::distance::residual::LONGEST) of them; `node`
+/// and the query are taken relative to one centre, whichever it is.
 #[inline(always)]
-pub(crate) fn encode<S: Simd, T: Copy + Into<f32>>(
+pub(crate) fn encode_words<S: Simd>(
+    simd: S,
+    bits: (&mut [[u16; LANES]], usize),
+    node: &[i16],
+    neighbor: &[i16],
+    step: f32,
+    metric: Metric,
+    units: Units,
+) -> Factors {
+    let (sums, step) = (simd.residual(node, neighbor, bits), f64::from(step));
+    let (square, absolute, cross) = (f64::from(sums.square), f64::from(sums.absolute), f64::from(sums.cross));
+    Factors::of(step * step * square, 0.5 * step * absolute, 0.5 * step * cross, metric, units)
+}
+
+/// As [`encode_words`], of floats.
+#[inline(always)]
+pub(crate) fn encode<S: Simd>(
     simd: S,
     (bits, lane): (&mut [[u16; LANES]], usize),
-    node: &[T],
-    neighbor: &[T],
-    step: f32,
+    node: &[f32],
+    neighbor: &[f32],
     metric: Metric,
     units: Units,
 ) -> Factors {
@@ -63,7 +93,7 @@ pub(crate) fn encode<S: Simd, T: Copy + Into<f32>>(
     for ((c, o), bits) in stripes.zip(bits.as_chunks_mut::<2>().0) {
         let mut back = [0.0; STRIPE];
         for i in 0..STRIPE {
-            let (o, c): (f32, f32) = (o[i].into(), c[i].into());
+            let (o, c) = (o[i], c[i]);
             let r = o - c;
             squares[i] += r * r;
             absolutes[i] += r.abs();
@@ -74,15 +104,7 @@ pub(crate) fn encode<S: Simd, T: Copy + Into<f32>>(
         (bits[0][lane], bits[1][lane]) = (positive as u16, (positive >> 16) as u16);
     }
     let sum = |stripe: [f32; STRIPE]| stripe.iter().map(|&x| f64::from(x)).sum::<f64>();
-    let step = f64::from(step);
-    let (square, product, cross) = (step * step * sum(squares), 0.5 * step * sum(absolutes), 0.5 * step * sum(crosses));
-    if square == 0.0 {
-        return Factors { add: f16::ZERO, rescale: f16::ZERO };
-    }
-    // Of vectors of length one, ½‖a − b‖² = 1 − ⟨a, b⟩.
-    let unit = if metric == Metric::L2 { 1.0 } else { 0.5 };
-    let (add, rescale) = (square + 2.0 * square * cross / product, -2.0 * square / product);
-    Factors { add: half(unit * add, units.add), rescale: half(unit * rescale, units.rescale) }
+    Factors::of(sum(squares), 0.5 * sum(absolutes), 0.5 * sum(crosses), metric, units)
 }
 
 #[cfg(test)]
@@ -104,7 +126,7 @@ mod tests {
             let Estimate(q, c, o, metric) = self;
             let (mut bits, mut codes) = (bits(q.len()), vec![0; code_bytes(q.len())]);
             let units = Units::of(10.0);
-            let factors = encode(simd, (&mut bits, 3), c, o, 1.0, metric, units);
+            let factors = encode(simd, (&mut bits, 3), c, o, metric, units);
             pack(&bits, &mut codes);
             let (mut table, mut out) = (Table::default(), [0.0; LANES]);
             table.set(simd, q);
@@ -177,7 +199,7 @@ mod tests {
     #[test]
     fn a_neighbour_at_the_same_place_is_at_the_same_distance() {
         let c = vec![0.25; 64];
-        let factors = encode(Scalar, (&mut bits(64), 0), &c, &c, 1.0, Metric::L2, Units::of(1.0));
+        let factors = encode(Scalar, (&mut bits(64), 0), &c, &c, Metric::L2, Units::of(1.0));
         assert_eq!(factors, Factors { add: f16::ZERO, rescale: f16::ZERO });
     }
 }

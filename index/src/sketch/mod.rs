@@ -358,7 +358,7 @@ impl Task for Encode<'_> {
     fn run<S: Simd>(self, simd: S) -> Encoded {
         let Encode { frame, metric, units, buffers: Buffers { vector, row, origin, bits }, lane } = self;
         let with_centre = frame.enter(simd, vector, row);
-        let factors = neighbor::encode(simd, (bits, lane), origin, row, 1.0, metric, units);
+        let factors = neighbor::encode(simd, (bits, lane), origin, row, metric, units);
         for i in 0..row.len() {
             row[i] -= origin[i];
         }

@@ -2,6 +2,7 @@
 
 use super::super::hadamard;
 use super::super::nibbles::{self, Gather};
+use super::super::residual::{Residual, residual_scalar};
 use super::super::simd::Simd;
 use super::super::tile::{SIDE, products_scalar};
 use super::pack::nibble;
@@ -90,6 +91,10 @@ impl Simd for Scalar {
         for (steps, out) in steps.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
             *out = entries(*steps);
         }
+    }
+
+    fn residual(self, node: &[i16], neighbor: &[i16], bits: (&mut [[u16; LANES]], usize)) -> Residual {
+        residual_scalar(node, neighbor, bits)
     }
 
     fn hadamard(self, x: &mut [f32], signs: &[f32]) {

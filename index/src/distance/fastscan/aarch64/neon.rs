@@ -4,6 +4,7 @@ use crate::distance::aarch64 as registers;
 use crate::distance::hadamard::aarch64::signed_neon as hadamard;
 use crate::distance::nibbles::Gather;
 use crate::distance::nibbles::aarch64::{self as nibbles, fine_product};
+use crate::distance::residual::aarch64::residual_neon as residual;
 use crate::distance::simd::{Task, simd_by_kernels};
 use crate::distance::tile::SIDE;
 use crate::distance::tile::aarch64 as tile;

@@ -8,6 +8,7 @@ use crate::distance::fastscan::{Block, LANES, Table};
 use crate::distance::hadamard::x86_64::signed_avx2 as hadamard;
 use crate::distance::nibbles::x86_64::{fine_product_avx2 as fine_product, products_avx2 as nibble_products};
 use crate::distance::prefetch::prefetch;
+use crate::distance::residual::x86_64::residual_avx2 as residual;
 use crate::distance::simd::{LINE, Simd, Task, simd_by_kernels};
 use crate::distance::tile::x86_64::products_avx2 as products;
 
