@@ -5,7 +5,7 @@
 //! The rows are written once more. Every step gives the same result on any number of threads.
 //!
 //! Beside the index itself a build takes memory for one byte per coordinate, two per coordinate after rotation, and eight per
-//! candidate of each row.
+//! candidate of each row. Of whole numbers no floats are kept.
 
 use std::sync::OnceLock;
 
@@ -27,7 +27,7 @@ use crate::quant::frame::{mean_of, radius_of};
 use crate::quant::neighbor;
 use crate::quant::rotation::Rotation;
 use crate::query::BuildError;
-use crate::rows::Rows;
+use crate::rows::{Rows, VectorRef};
 use crate::spec::{Component, VectorSpec};
 use crate::threads;
 use crate::vectors::dense::{Dense, Vectors};
@@ -38,7 +38,7 @@ use super::gate::Open;
 use super::layout::{Layout, RowMut};
 use super::params::{QuantizedParams, Unsupported};
 use super::rotated::Rotated;
-use super::walk::{Batch, Field, Limits, Walk};
+use super::walk::{Batch, Limits, Walk};
 use super::{DEGREE, QuantizedGraph, WIDTH};
 
 impl QuantizedGraph {
@@ -49,9 +49,9 @@ impl QuantizedGraph {
         rows: Rows<'_>,
         options: &BuildOptions<'_>,
     ) -> Result<Self, BuildError> {
-        let mut vectors = Vectors::new(spec);
+        let mut vectors = Vectors::new(kept_as(spec, rows));
         vectors.extend(rows)?;
-        Self::over(vectors, params, options)
+        Self::of_spec(spec, vectors, params, options)
     }
 
     /// Whether there can be an index of such rows.
@@ -70,7 +70,16 @@ impl QuantizedGraph {
         params: QuantizedParams,
         options: &BuildOptions<'_>,
     ) -> Result<Self, BuildError> {
-        let spec = vectors.spec();
+        Self::of_spec(vectors.spec(), vectors, params, options)
+    }
+
+    /// An index of `spec` over rows, which may be kept as bytes if they are whole numbers.
+    fn of_spec(
+        spec: VectorSpec,
+        vectors: Vectors,
+        params: QuantizedParams,
+        options: &BuildOptions<'_>,
+    ) -> Result<Self, BuildError> {
         if !Self::supports(spec) {
             return Err(Unsupported { metric: spec.metric(), element: spec.element() }.into());
         }
@@ -96,77 +105,67 @@ impl QuantizedGraph {
             rows: Array::default(),
             entries: Entries::default(),
             twins: Array::default(),
-            full: Some(vectors),
+            full: None,
             calibration: Calibration::default(),
             costs: OnceLock::new(),
             sketch: OnceLock::new(),
             copies: OnceLock::new(),
         };
-        index.rows.resize(nodes * layout.stride);
         let report = |done: usize| {
             if let Some(progress) = options.progress {
                 progress(done, nodes);
             }
         };
-        let rotated = Rotated::new(&index.rotation, index.mean.as_slice(), radius, index.vectors());
+        let rotated = Rotated::new(&index.rotation, index.mean.as_slice(), radius, &vectors);
         match scale {
-            Scale::Whole => index.link(&index.bytes::<u8>(1.0), &rotated, &report),
-            Scale::Own => index.link(&index.bytes::<i8>(127.0 / index.largest()), &rotated, &report),
+            Scale::Whole => {
+                // Floats are not needed any more.
+                let dense = match vectors {
+                    Vectors::U8(rows) => rows,
+                    floats => whole(dim, nodes, &|slot, out| floats.decode(slot, out)),
+                };
+                index.link(&dense, &|slot, out| dense.decode(slot.index(), out), &rotated, &report);
+                drop(rotated);
+                index.calibration = index.calibrate(&index.sample_by(&dense));
+            }
+            Scale::Own => {
+                let decode = |slot, out: &mut Vec<f32>| vectors.decode(slot, out);
+                let dense = rounded(dim, nodes, &decode);
+                index.link(&dense, &decode, &rotated, &report);
+                drop(rotated);
+                index.full = Some(vectors);
+                index.calibration = index.calibrate(&index.sample_by(&dense));
+            }
         }
         report(nodes);
         index
     }
 
-    fn vectors(&self) -> &Vectors {
-        self.full.as_ref().expect("kept while building")
-    }
-
-    /// All rows as bytes of one step, for the graph's distances.
-    pub(super) fn bytes<T: Component>(&self, steps: f32) -> Dense<T> {
-        let spec = VectorSpec::new(self.spec.dim(), Metric::L2, T::TYPE).expect("bytes compare by l2");
-        let mut rows = Array::default();
-        let stride = Dense::<T>::stride_of(&spec);
-        rows.resize(self.len() * stride);
-        rows.as_mut_slice().par_chunks_mut(stride).enumerate().for_each_init(Vec::new, |vector, (slot, row)| {
-            self.vector(Slot(slot as u32), vector);
-            for (word, &x) in row.iter_mut().zip(&*vector) {
-                *word = T::from_f32((x * steps).round()).expect("within the range of a byte");
-            }
-        });
-        Dense::over(spec, rows)
-    }
-
-    /// The largest coordinate.
-    pub(super) fn largest(&self) -> f32 {
-        let of = |slot: usize| {
-            let mut vector = Vec::new();
-            self.vector(Slot(slot as u32), &mut vector);
-            vector.into_iter().fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()))
-        };
-        (0..self.len()).into_par_iter().map(of).reduce(|| f32::MIN_POSITIVE, f32::max)
-    }
-
-    /// Grows the graph over `dense`, and writes rows along it.
-    fn link<T: Component>(&mut self, dense: &Dense<T>, rotated: &Rotated, report: &(dyn Fn(usize) + Sync)) {
-        let (params, nodes) = (self.params.graph(), self.len());
+    /// Grows the graph over `dense`, which is made of the vectors that are decoded, and writes rows along it.
+    fn link<T: Component>(
+        &mut self,
+        dense: &Dense<T>,
+        decode: Decode<'_>,
+        rotated: &Rotated,
+        report: &(dyn Fn(usize) + Sync),
+    ) {
+        let (params, nodes) = (self.params.graph(), dense.len());
+        self.rows.resize(nodes * self.layout.stride);
         let mut graph = Graph { links: Links::new(params.m, params.m0), entry: None, unproven: 0 };
         graph.links.reserve(nodes);
         graph.grow(isa(), dense.view(), &params, self.params.leaves(), &|done| report(done / 2));
-        self.write_vectors();
+        self.write_vectors(decode);
         self.write_links(rotated, graph.links.view(), graph.entry);
-        let candidates =
-            |nodes: &[u32], walks: &mut [Walk; WIDTH], out: &mut [Vec<u32>]| self.surroundings(nodes, walks, out);
+        let candidates = |nodes: &[u32], walks: &mut [Walk; WIDTH], out: &mut [Vec<u32>]| {
+            self.surroundings(nodes, decode, walks, out);
+        };
         graph.refine(dense.view(), &params, &candidates, &|done| report(nodes / 2 + done / 2));
         self.write_links(rotated, graph.links.view(), graph.entry);
         self.twins = std::mem::take(&mut graph.links.twins);
-        if self.scale == Scale::Whole {
-            self.full = None;
-        }
-        self.calibration = self.calibrate(&self.sample_by(dense));
     }
 
     /// The nodes that walks towards each of `nodes` expand.
-    fn surroundings(&self, nodes: &[u32], walks: &mut [Walk; WIDTH], out: &mut [Vec<u32>]) {
+    fn surroundings(&self, nodes: &[u32], decode: Decode<'_>, walks: &mut [Walk; WIDTH], out: &mut [Vec<u32>]) {
         let limits = Limits {
             results: self.params.refine_hops,
             k: self.params.refine_hops,
@@ -176,21 +175,21 @@ impl QuantizedGraph {
             rescored: 0,
         };
         let query = |index: usize, query: &mut Vec<f32>| {
-            self.vectors().decode(Slot(nodes[index]), query);
+            decode(Slot(nodes[index]), query);
             None
         };
         let done = |index: usize, walk: &mut Walk| out[index].extend(walk.found.iter().map(|found| found.1));
-        let (field, queries) = (Field { full: (&[], 0), ..self.field() }, nodes.len());
+        let (field, queries) = (self.field(), nodes.len());
         dispatch(isa(), Batch { field, limits, queries, query, looked: false, gate: Open, done, walks });
     }
 
     /// Writes the bytes of every vector into its row.
-    fn write_vectors(&mut self) {
+    fn write_vectors(&mut self, decode: Decode<'_>) {
         let mut rows = std::mem::take(&mut self.rows);
         let tasks = rows.as_mut_slice().par_chunks_mut(self.layout.stride).enumerate();
         let (scale, metric, layout) = (self.scale, self.spec.metric(), self.layout);
         tasks.for_each_init(Vec::new, |vector, (node, bytes)| {
-            self.vectors().decode(Slot(node as u32), vector);
+            decode(Slot(node as u32), vector);
             dispatch(isa(), Encode { scale, metric, vector, row: RowMut { bytes, layout } });
         });
         self.rows = rows;
@@ -221,6 +220,40 @@ impl QuantizedGraph {
         drawn.sort_unstable();
         entry.into_iter().chain(drawn).collect()
     }
+}
+
+/// Writes the vector of a row.
+type Decode<'a> = &'a (dyn Fn(Slot, &mut Vec<f32>) + Sync);
+
+/// `rows` vectors of whole numbers as bytes.
+pub(super) fn whole(dim: usize, rows: usize, decode: Decode<'_>) -> Dense<u8> {
+    bytes(dim, rows, decode, 1.0)
+}
+
+/// `rows` vectors rounded to bytes of one step.
+pub(super) fn rounded(dim: usize, rows: usize, decode: Decode<'_>) -> Dense<i8> {
+    let of = |slot: usize| {
+        let mut vector = Vec::new();
+        decode(Slot(slot as u32), &mut vector);
+        vector.into_iter().fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()))
+    };
+    let largest = (0..rows).into_par_iter().map(of).reduce(|| f32::MIN_POSITIVE, f32::max);
+    bytes(dim, rows, decode, 127.0 / largest)
+}
+
+/// All rows as bytes of one step, for the graph's distances.
+fn bytes<T: Component>(dim: usize, rows: usize, decode: Decode<'_>, steps: f32) -> Dense<T> {
+    let spec = VectorSpec::new(dim, Metric::L2, T::TYPE).expect("bytes compare by l2");
+    let mut words = Array::default();
+    let stride = Dense::<T>::stride_of(&spec);
+    words.resize(rows * stride);
+    words.as_mut_slice().par_chunks_mut(stride).enumerate().for_each_init(Vec::new, |vector, (slot, row)| {
+        decode(Slot(slot as u32), vector);
+        for (word, &x) in row.iter_mut().zip(&*vector) {
+            *word = T::from_f32((x * steps).round()).expect("within the range of a byte");
+        }
+    });
+    Dense::over(spec, words)
 }
 
 /// Writes one vector's bytes.
@@ -275,7 +308,26 @@ impl Task for Write<'_> {
     }
 }
 
+/// How rows are kept while they are linked: floats that are whole numbers as bytes, in a fourth of the memory.
+fn kept_as(spec: VectorSpec, rows: Rows<'_>) -> VectorSpec {
+    let floats = matches!(spec.element(), ElementType::F32 | ElementType::F16);
+    let whole = |row: usize| match rows.row(row) {
+        VectorRef::F32(row) => Scale::of(row.iter().copied()) == Scale::Whole,
+        VectorRef::F16(row) => Scale::of(row.iter().map(|x| x.to_f32())) == Scale::Whole,
+        VectorRef::U8(_) => true,
+        VectorRef::I8(_) | VectorRef::Bits(_) => false,
+    };
+    if floats && spec.metric() == Metric::L2 && (0..rows.len()).into_par_iter().all(whole) {
+        VectorSpec::new(spec.dim(), Metric::L2, ElementType::U8).expect("bytes compare by l2")
+    } else {
+        spec
+    }
+}
+
 pub(crate) fn scale_of(vectors: &Vectors) -> Scale {
+    if matches!(vectors, Vectors::U8(_)) {
+        return Scale::Whole;
+    }
     let row = |slot: usize| {
         let mut vector = Vec::new();
         vectors.decode(Slot(slot as u32), &mut vector);

@@ -16,6 +16,7 @@ use crate::query::Hit;
 use crate::spec::Component;
 use crate::vectors::dense::Dense;
 
+use super::build::{rounded, whole};
 use super::gate::Open;
 use super::rank::Ranking;
 use super::walk::Walk;
@@ -150,9 +151,10 @@ impl Sample {
 impl QuantizedGraph {
     /// Rows to search for, and their true neighbours: by comparing all rows on bytes, and on full vectors where bytes are not exact.
     pub(crate) fn sample(&self) -> Sample {
+        let (dim, decode) = (self.spec.dim(), |slot: Slot, out: &mut Vec<f32>| self.vector(slot, out));
         match self.scale {
-            Scale::Whole => self.sample_by(&self.bytes::<u8>(1.0)),
-            Scale::Own => self.sample_by(&self.bytes::<i8>(127.0 / self.largest())),
+            Scale::Whole => self.sample_by(&whole(dim, self.len(), &decode)),
+            Scale::Own => self.sample_by(&rounded(dim, self.len(), &decode)),
         }
     }
 
