@@ -10,6 +10,9 @@ use crate::sketch::Sketch;
 /// Rows that costs are measured with as queries.
 const PROBES: usize = 8;
 
+/// How often each searches.
+const ROUNDS: usize = 2;
+
 /// Rows that each probe compares.
 const PROBE_ROWS: usize = 256;
 
@@ -184,8 +187,9 @@ impl Costs {
     pub(crate) fn measure(rows: usize, mut probe: impl FnMut(Slot, &Mask) -> Option<Probe>) -> Self {
         // The least of several: what disturbs a measurement only adds to it.
         let (mut row_ns, mut hop_ns, mut hops) = (1e6_f32, 1e6_f32, 0);
-        for (number, row) in spread(PROBES, rows).enumerate() {
-            // Other rows each time: those of the last are still in the caches.
+        // Twice, for the first time the pages of a mapped file may have to be found.
+        for (number, row) in (0..ROUNDS).flat_map(|_| spread(PROBES, rows).enumerate()) {
+            // Other rows each time: those of the last are still in the nearest cache.
             let mut sample = Mask::none(rows);
             let next = number * rows / (PROBES * PROBE_ROWS);
             spread(PROBE_ROWS, rows).for_each(|row| sample.insert(Slot((row.0 + next as u32).min(rows as u32 - 1))));
@@ -194,7 +198,8 @@ impl Costs {
             row_ns = row_ns.min(scan.as_nanos() as f32 / sample.len() as f32);
             hops += made;
         }
-        Costs { row_ns, hop_ns, hops: (hops as f32 / PROBES.min(rows).max(1) as f32).max(1.0), coded: None }
+        let probes = ROUNDS * PROBES.min(rows);
+        Costs { row_ns, hop_ns, hops: (hops as f32 / probes.max(1) as f32).max(1.0), coded: None }
     }
 
     /// Whether what is near the query tells which way to go, `plan` if it is given: not where a scan costs less than any walk, however

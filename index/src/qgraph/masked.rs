@@ -167,7 +167,7 @@ impl QuantizedGraph {
         Correlation::new((self.params.entries, self.len()), course.share(), k, far)
     }
 
-    /// What searches of this index cost here. Measured once, in about a millisecond, and of a sketch by sixteen scans.
+    /// What searches of this index cost here. Measured once, in some milliseconds, and of a sketch by sixteen scans.
     pub fn costs(&self) -> Costs {
         let costs = *self.costs.get_or_init(|| self.measure());
         let coded =
