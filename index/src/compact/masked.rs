@@ -122,7 +122,7 @@ impl CompactGraph {
         Ok(self.stats(walk, ranking, true))
     }
 
-    /// What searches of this index cost here. Measured once, in about a millisecond, and of a sketch by sixteen scans.
+    /// What searches of this index cost here. Measured once, in some milliseconds, and of a sketch by sixteen scans.
     pub fn costs(&self) -> Costs {
         let costs = *self.costs.get_or_init(|| self.measure());
         let coded =

@@ -274,12 +274,14 @@ impl CodedCosts {
         // Nanoseconds but for comparisons, and comparisons.
         let mut of = |sample: &Mask| {
             let probes = spread(PROBES, rows).filter_map(|row| probe(row, sample));
+            // However long comparisons were measured to take, half of a scan at the least is something else.
+            let rest = |time: f32, distances: f32| (time - distances * row_ns).max(0.5 * time);
             let (mut times, compared): (Vec<f32>, Vec<f32>) = probes
-                .map(|(time, distances)| (time.as_nanos() as f32 - distances as f32 * row_ns, distances as f32))
+                .map(|(time, distances)| (rest(time.as_nanos() as f32, distances as f32), distances as f32))
                 .unzip();
             // Scans differ by what lies near, so the least would be too little; the middle one is hardly ever disturbed.
             times.sort_unstable_by(f32::total_cmp);
-            let middle = times.get(times.len() / 2).map_or(0.0, |time| time.max(0.0));
+            let middle = times.get(times.len() / 2).copied().unwrap_or(0.0);
             (middle, compared.iter().sum::<f32>() / compared.len().max(1) as f32)
         };
         let (mut few, mut many) = (Mask::none(rows), Mask::none(rows));
