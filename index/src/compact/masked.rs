@@ -69,10 +69,7 @@ impl CompactGraph {
             entries: self.entries.len(),
             near: None,
         };
-        let costs = self.costs();
-        let looked = costs.asks_what_is_near(asked, plan);
-        let near = if looked { Some(self.near(query, mask, scratch)?) } else { None };
-        let course = costs.course(Asked { near, ..asked }, plan);
+        let (course, looked) = self.costs().course_looking(asked, plan, || self.near(query, mask, scratch))?;
         let limits = Limits { results: course.few(limits.results), k: course.few(limits.k), ..limits };
         let accept = |slot| mask.contains(slot);
         let sketch = sketch.filter(|_| course.by_codes);

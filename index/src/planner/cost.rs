@@ -204,7 +204,7 @@ impl Costs {
 
     /// Whether what is near the query tells which way to go, `plan` if it is given: not where a scan costs less than any walk, however
     /// many of the rows that match are near.
-    pub(crate) fn asks_what_is_near(&self, asked: Asked, plan: Option<Plan>) -> bool {
+    fn asks_what_is_near(&self, asked: Asked, plan: Option<Plan>) -> bool {
         let may_walk = || {
             // Of the entries so many match, hardly ever more.
             let mean = asked.entries as f32 * asked.share();
@@ -214,6 +214,18 @@ impl Costs {
             asked.matching > asked.k && walk.min(guided) < scan.min(coded)
         };
         asked.entries > 0 && plan.map_or_else(may_walk, |plan| matches!(plan, Plan::Walk | Plan::Guided))
+    }
+
+    /// As [`course`](Costs::course), once `near` has looked at what lies near the query, where that tells; and whether it has.
+    pub(crate) fn course_looking<E>(
+        &self,
+        asked: Asked,
+        plan: Option<Plan>,
+        near: impl FnOnce() -> Result<Near, E>,
+    ) -> Result<(Course, bool), E> {
+        let looked = self.asks_what_is_near(asked, plan);
+        let near = if looked { Some(near()?) } else { None };
+        Ok((self.course(Asked { near, ..asked }, plan), looked))
     }
 
     /// The cheapest way to what is asked for, or the way `plan` if there is such.

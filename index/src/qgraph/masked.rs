@@ -71,10 +71,7 @@ impl QuantizedGraph {
             entries: self.entries.len(),
             near: None,
         };
-        let costs = self.costs();
-        let looked = costs.asks_what_is_near(asked, plan);
-        let near = if looked { Some(self.near(query, mask, scratch)?) } else { None };
-        let course = costs.course(Asked { near, ..asked }, plan);
+        let (course, looked) = self.costs().course_looking(asked, plan, || self.near(query, mask, scratch))?;
         let few = |count| course.few(count);
         let limits = Limits { results: few(limits.results), k: few(limits.k), keep: few(limits.keep), ..limits };
         let accept = |slot| mask.contains(slot);
