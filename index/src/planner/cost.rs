@@ -54,7 +54,7 @@ pub struct CodedCosts {
 pub(crate) struct Asked {
     pub(crate) rows: usize,
     pub(crate) matching: usize,
-    /// Blocks of [`LANES`] rows of which one matches at least; none where there is no sketch.
+    /// Blocks of 32 rows of which one matches at least; none where there is no sketch.
     pub(crate) blocks: usize,
     pub(crate) k: usize,
     /// That of an unfiltered search, in such as [`Costs::hops`] is of.
