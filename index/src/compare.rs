@@ -70,18 +70,19 @@ impl Nearest {
         self.reach = reach;
     }
 
-    /// Compares row `slot`, which was not before.
+    /// Compares row `slot`, which was not before. Whether it is one of the nearest so far.
     #[inline(always)]
-    pub(crate) fn compare<S: Simd>(&mut self, simd: S, by: &impl Compare, slot: u32) {
+    pub(crate) fn compare<S: Simd>(&mut self, simd: S, by: &impl Compare, slot: u32) -> bool {
         let distance = by.distance(simd, slot);
         if distance > self.reach {
-            return;
+            return false;
         }
         if by.errs() {
             self.near.push((distance, slot));
         }
         let (found, k) = (&mut self.found, self.k);
-        if found.len() < k || (distance, slot) < found[k - 1] {
+        let is_near = found.len() < k || (distance, slot) < found[k - 1];
+        if is_near {
             found.truncate(k - 1);
             let place = found.partition_point(|kept| *kept < (distance, slot));
             found.insert(place, (distance, slot));
@@ -89,6 +90,7 @@ impl Nearest {
                 self.reach = self.reach.min(farthest + if by.errs() { by.margin(slot) } else { 0.0 });
             }
         }
+        is_near
     }
 
     /// The `k` nearest, nearest first; where comparisons err, in no order and with those that may be among the nearest in truth.

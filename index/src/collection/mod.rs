@@ -25,6 +25,7 @@ use crate::spec::VectorSpec;
 use crate::vectors::dense::Vectors;
 
 mod apply;
+mod candidates;
 mod change;
 mod error;
 mod folder;

@@ -1,18 +1,19 @@
-//! Searching: each segment by a scan or its graph, and the nearest of all.
+//! Searching: a segment by its graph, or by comparing where that is cheap, all others together over codes; and the nearest of all.
 
 use std::cell::RefCell;
+use std::cmp::{Ordering, Reverse};
 
+use super::candidates::{self, Wanted};
 use super::{Collection, Depth, Found, IndexKind, Search};
 use crate::choose::Layout;
-use crate::filter::{Estimate, Filter};
+use crate::filter::Estimate;
 use crate::ids::{PointId, Slot};
 use crate::named::NamedVector;
 use crate::params::{Effort, SearchParams};
 use crate::planner::{Explain, Plan};
-use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
-use crate::segment::{Buffers, Column, Part, Reach, Way};
+use crate::segment::{Buffers, Column, Part, Reach};
 use crate::sketch::Sketch;
 
 thread_local! {
@@ -27,7 +28,7 @@ pub struct SegmentExplain {
     pub kind: IndexKind,
     /// Why it is that, in words.
     pub reasons: Vec<String>,
-    /// The part of the true neighbours that is to be expected: 1 of a scan, .997 of one over codes, and of a walk to a recall, without a filter, what was measured when the
+    /// The part of the true neighbours that is to be expected: 1 of a scan, what was asked for of one over codes, at most .997, and of a walk to a recall, without a filter, what was measured when the
     /// graph was built. Absent where nothing was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_recall: Option<f32>,
@@ -44,38 +45,50 @@ pub struct SegmentExplain {
     pub search: Explain,
 }
 
-/// What is searched in one part.
-struct Candidates<'a> {
-    vector: &'a NamedVector,
-    filter: Option<Filter>,
-    k: usize,
-    effort: Effort,
-    bits: Option<Bits>,
-    exact: bool,
-    except: Option<PointId>,
-}
-
-impl Candidates<'_> {
-    /// What a search for `k` of `live` rows of `column` is after.
-    fn reach(&self, column: &Column, (k, within): (usize, f32), live: usize) -> Reach {
-        Reach { k, depth: column.depth(k, self.effort).among(live), bits: self.bits, within }
-    }
-}
-
 /// What was done in one part.
 struct Done {
     /// Points that were asked by their payloads.
     asked: usize,
     /// What the walk was after, if there was one.
     reach: Option<Reach>,
+    /// What is to be expected of a scan over codes.
+    recall: f32,
     search: Explain,
 }
 
-impl From<Explain> for Done {
-    /// Without a walk.
-    fn from(search: Explain) -> Self {
-        Done { asked: 0, reach: None, search }
+/// The nearest so far of all parts.
+struct Best<'a> {
+    k: usize,
+    found: Vec<(f32, PointId, &'a Part, Slot)>,
+    /// Of the `k`-th; infinite while there are fewer.
+    within: f32,
+}
+
+impl<'a> Best<'a> {
+    fn of(k: usize) -> Self {
+        Best { k, found: Vec::new(), within: f32::INFINITY }
     }
+
+    /// Adds rows of `part`.
+    fn extend(&mut self, part: &'a Part, hits: &[Hit]) {
+        self.found.extend(hits.iter().map(|hit| (hit.distance, part.segment.table.id(hit.slot.0), part, hit.slot)));
+        if self.found.len() >= self.k && !hits.is_empty() {
+            let (_, farthest, _) = self.found.select_nth_unstable_by(self.k - 1, by_distance);
+            self.within = farthest.0;
+            self.found.truncate(self.k);
+        }
+    }
+
+    /// Nearest first.
+    fn into_sorted(mut self) -> Vec<(f32, PointId, &'a Part, Slot)> {
+        self.found.sort_unstable_by(by_distance);
+        self.found
+    }
+}
+
+/// Nearest first, ties by id.
+fn by_distance(a: &(f32, PointId, &Part, Slot), b: &(f32, PointId, &Part, Slot)) -> Ordering {
+    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
 impl Collection {
@@ -86,7 +99,7 @@ impl Collection {
     /// costs: `k` of them unless there are fewer. Errors if the vector does not fit the schema, or no
     /// vector has that name.
     pub fn search(&self, vector: &[f32], search: Search<'_>) -> Result<Vec<Found<'_>>, SearchError> {
-        self.search_parts(vector, search, &mut |_, _| ())
+        self.search_parts(vector, search, &mut |_, _, _| ())
     }
 
     /// As [`search`](Collection::search), and how each segment was searched.
@@ -98,12 +111,12 @@ impl Collection {
         let mut explained = Vec::new();
         let using = search.using;
         let filter = search.filter.map(|filter| filter.bound_to(&self.fields));
-        let found = self.search_parts(vector, search, &mut |part, Done { asked, reach, search }| {
+        let found = self.search_parts(vector, search, &mut |number, part, Done { asked, reach, recall, search }| {
             let estimate = filter.as_ref().map(|filter| part.estimate(filter, &self.fields, &self.schema.vectors));
             let vector = self.schema.vectors.get(using).expect("a vector that was searched for");
             let column = part.segment.column(vector.number());
             let expected_recall = match (&filter, column, reach) {
-                _ if search.is_by_codes() => Some(Sketch::EXPECTED_RECALL),
+                _ if search.is_by_codes() => Some(recall),
                 _ if search.fell_back => Some(1.0),
                 (_, _, None) | (_, None, _) => Some(1.0),
                 (None, Some(column), Some(reach)) => column.expected_recall(reach),
@@ -113,9 +126,11 @@ impl Collection {
             let kind = column.map_or(IndexKind::Flat, Column::kind);
             let reasons = column.map_or_else(Vec::new, |column| self.reasons(part, column, vector));
             let depth = reach.map(|reach| reach.depth);
-            explained.push(SegmentExplain { kind, reasons, expected_recall, depth, estimate, asked, search });
+            let explain = SegmentExplain { kind, reasons, expected_recall, depth, estimate, asked, search };
+            explained.push((number, explain));
         })?;
-        Ok((found, explained))
+        explained.sort_unstable_by_key(|(number, _)| *number);
+        Ok((found, explained.into_iter().map(|(_, explain)| explain).collect()))
     }
 
     /// Why a segment's vectors have the index they have.
@@ -138,11 +153,22 @@ impl Collection {
             .collect()
     }
 
+    /// The segments with their numbers; those first whose vectors of this number have a graph, and the largest before the others: what is
+    /// found there says how near is near enough elsewhere.
+    fn by_size(&self, vector: u32) -> Vec<(usize, &Part)> {
+        let mut parts: Vec<(usize, &Part)> = self.parts().enumerate().collect();
+        parts.sort_by_key(|(_, part)| {
+            let has_graph = part.segment.column(vector).is_some_and(|column| column.kind().is_graph());
+            (!has_graph, Reverse(part.dead.live()))
+        });
+        parts
+    }
+
     fn search_parts(
         &self,
         vector: &[f32],
         search: Search<'_>,
-        explain: &mut dyn FnMut(&Part, Done),
+        explain: &mut dyn FnMut(usize, &Part, Done),
     ) -> Result<Vec<Found<'_>>, SearchError> {
         let query = VectorRef::from(vector);
         let Search { k, effort, bits, exact, except, filter, using } = search;
@@ -151,118 +177,34 @@ impl Collection {
         vector.spec().check(query)?;
         let filter = filter.map(|filter| filter.bound_to(&self.fields));
         let usual = self.schema.recall.map_or(Effort::Beam(SearchParams::DEFAULT_EF), Effort::Recall);
-        let effort = effort.unwrap_or(usual);
-        let wanted = Candidates { vector, filter, k, effort, bits, exact, except };
+        let wanted = Wanted { query, vector, filter, k, effort: effort.unwrap_or(usual), bits, exact, except };
+        let mut best = Best::of(k);
         BUFFERS.with_borrow_mut(|(buffers, hits)| {
-            let mut nearest: Vec<(f32, PointId, &Part, Slot)> = Vec::new();
-            let mut within = f32::INFINITY;
-            for part in self.parts() {
-                let done = match (part.segment.column(vector.number()), &wanted.filter) {
-                    (Some(column), Some(filter)) => {
-                        self.search_matching((part, column), (query, within), filter, &wanted, buffers, hits)?
-                    }
-                    (Some(column), None) => {
-                        self.search_live((part, column), (query, within), &wanted, buffers, hits)?
-                    }
-                    (None, _) => {
-                        hits.clear();
-                        Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0).into()
-                    }
+            let mut left = Vec::new();
+            for (number, part) in self.by_size(vector.number()) {
+                let Some(column) = part.segment.column(vector.number()) else {
+                    let nothing = Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0);
+                    explain(number, part, Done { asked: 0, reach: None, recall: 1.0, search: nothing });
+                    continue;
                 };
-                explain(part, done);
-                nearest
-                    .extend(hits.iter().map(|hit| (hit.distance, part.segment.table.id(hit.slot.0), part, hit.slot)));
-                if nearest.len() >= k && !hits.is_empty() {
-                    let (_, farthest, _) =
-                        nearest.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                    within = farthest.0;
-                    nearest.truncate(k);
+                let rows = self.candidates(part, column, &wanted);
+                if let Some((reach, search)) = rows.search(&wanted, buffers, hits)? {
+                    explain(number, part, Done { asked: rows.asked, reach, recall: Sketch::EXPECTED_RECALL, search });
+                    best.extend(part, hits);
+                } else {
+                    left.push((number, rows));
                 }
             }
-            nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            nearest.truncate(k);
-            let metric = vector.spec().metric();
-            let found = nearest.into_iter();
-            Ok(found
-                .map(|(distance, _, part, row)| Found {
-                    point: part.view(row.0, vectors),
-                    score: metric.score(distance),
-                })
-                .collect())
-        })
-    }
-
-    /// Whether to compare `count` vectors one by one whatever graph or codes there are.
-    fn is_small(&self, wanted: &Candidates<'_>, count: usize) -> bool {
-        wanted.exact || count * wanted.vector.row_bytes() <= self.schema.compared_bytes()
-    }
-
-    /// Puts the nearest live rows of one part into `hits`; those within `within` at least.
-    fn search_live(
-        &self,
-        (part, column): (&Part, &Column),
-        (query, within): (VectorRef<'_>, f32),
-        wanted: &Candidates<'_>,
-        buffers: &mut Buffers,
-        hits: &mut Vec<Hit>,
-    ) -> Result<Done, SearchError> {
-        hits.clear();
-        let except = wanted.except.and_then(|id| part.row_of(&id.to_bytes())).filter(|&row| column.contains(row));
-        let (rows, live) = (column.len(part.segment.table.len()), column.live(&part.dead));
-        let k = wanted.k.min(live - usize::from(except.is_some()));
-        if k == 0 {
-            return Ok(Explain::of(Plan::Nothing, live, rows, 0).into());
-        }
-        let accept = |row: Slot| !part.dead.contains(row.0) && Some(row.0) != except;
-        if self.is_small(wanted, live) {
-            if live > rows / 2 {
-                column.exact(query, k, &accept, buffers, hits)?;
-                return Ok(Explain::of(Plan::Scan, live, rows, rows as u64).into());
-            }
-            // Most are dead: the others alone are compared.
-            let mut mask = part.live();
-            column.restrict(&mut mask);
-            except.iter().for_each(|&row| mask.remove(Slot(row)));
-            column.exact_among(query, k, &mask, buffers, hits)?;
-            return Ok(Explain::of(Plan::Scan, live, rows, mask.len() as u64).into());
-        }
-        let reach = wanted.reach(column, (k, within), live);
-        let Way { plan, estimates, distances, hops } = column.search(query, reach, &accept, buffers, hits)?;
-        let search = Explain { estimates, hops, ..Explain::of(plan, live, rows, distances) };
-        Ok(Done { asked: 0, reach: (plan == Plan::Walk).then_some(reach), search })
-    }
-
-    /// Puts the nearest rows of one part that match into `hits`; those within `within` at least.
-    fn search_matching(
-        &self,
-        (part, column): (&Part, &Column),
-        (query, within): (VectorRef<'_>, f32),
-        filter: &Filter,
-        wanted: &Candidates<'_>,
-        buffers: &mut Buffers,
-        hits: &mut Vec<Hit>,
-    ) -> Result<Done, SearchError> {
-        hits.clear();
-        let vectors = &self.schema.vectors;
-        let answer = part.answer(filter, &self.fields, vectors);
-        let asked = answer.open().map_or(0, |open| open.len());
-        let mut mask = answer.settle(|row| part.view(row.0, vectors).passes(filter));
-        column.restrict(&mut mask);
-        if let Some(row) = wanted.except.and_then(|id| part.row_of(&id.to_bytes())) {
-            mask.remove(Slot(row));
-        }
-        let (rows, matching) = (mask.rows(), mask.len());
-        let k = wanted.k.min(matching);
-        if k == 0 {
-            return Ok(Done { asked, ..Explain::of(Plan::Nothing, matching, rows, 0).into() });
-        }
-        if self.is_small(wanted, matching) {
-            column.exact_among(query, k, &mask, buffers, hits)?;
-            return Ok(Done { asked, ..Explain::of(Plan::Scan, matching, rows, matching as u64).into() });
-        }
-        let reach = wanted.reach(column, (k, within), matching);
-        let search = column.search_masked(query, reach, &mask, buffers, hits)?;
-        let walked = matches!(search.plan, Plan::Walk | Plan::Guided);
-        Ok(Done { asked, reach: walked.then_some(reach), search })
+            let recall = wanted.recall().min(Sketch::EXPECTED_RECALL);
+            candidates::scan(&left, &wanted, best.within, buffers, |number, rows, search, hits| {
+                explain(number, rows.part, Done { asked: rows.asked, reach: None, recall, search });
+                best.extend(rows.part, hits);
+            })
+        })?;
+        let metric = vector.spec().metric();
+        let found = best.into_sorted().into_iter();
+        Ok(found
+            .map(|(distance, _, part, row)| Found { point: part.view(row.0, vectors), score: metric.score(distance) })
+            .collect())
     }
 }

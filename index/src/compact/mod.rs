@@ -287,7 +287,7 @@ impl CompactGraph {
         let by = Finest { codes: &self.codes, query: code, errs: self.full.is_some() };
         let accept = |slot| run.accepts(slot);
         let eligible = run.mask.map_or(Eligible::If(&accept), Eligible::Of);
-        let scanned = ranking.scan(&by, (query, run.limits.results), (eligible, self.len()), run.sketch);
+        let scanned = ranking.scan(by, (query, run.limits.results), (eligible, self.len()), run.sketch);
         counts.estimates += scanned.estimates;
         counts.distances += scanned.distances;
     }

@@ -9,7 +9,7 @@ use crate::graph::links::chain;
 use crate::ids::Slot;
 use crate::quant::byte::ByteQuery;
 use crate::query::Hit;
-use crate::sketch::{Counts, Eligible, Sketch, Sketching};
+use crate::sketch::{self, Counts, Eligible, Share, Sketch, Sketching, Wanted};
 use crate::vectors::dense::{Line, Vectors};
 
 use super::walk::{self, Walk};
@@ -82,18 +82,22 @@ impl Ranking {
     #[cold]
     pub(crate) fn scan(
         &mut self,
-        by: &impl Compare,
+        by: impl Compare,
         (query, k): (&[f32], usize),
         (eligible, rows): (Eligible<'_>, usize),
         sketch: Option<&Sketch>,
     ) -> Counts {
         let Ranking { slots, nearest, sketching, hits, .. } = self;
         let counts = match sketch {
-            Some(sketch) => sketch.scan(by, query, (k, f32::INFINITY), eligible, sketching, nearest),
+            Some(sketch) => {
+                let wanted = Wanted { k, within: f32::INFINITY, recall: 1.0 };
+                sketch::scan(&[Share { sketch, by, eligible }], query, wanted, sketching, nearest);
+                sketching.counts(0)
+            }
             None => {
                 eligible.list(rows, slots);
                 nearest.reset(k, f32::INFINITY);
-                dispatch(isa(), Scan { by, slots, nearest });
+                dispatch(isa(), Scan { by: &by, slots, nearest });
                 Counts { estimates: 0, distances: slots.len() as u64 }
             }
         };
@@ -147,7 +151,7 @@ impl QuantizedGraph {
         let Walk { query, bytes, counts, .. } = walk;
         bytes.set(query, self.scale, self.spec.metric());
         let by = Bytes { graph: self, query: bytes };
-        let scanned = ranking.scan(&by, (query, k), (run.eligible(), self.len()), run.sketch);
+        let scanned = ranking.scan(by, (query, k), (run.eligible(), self.len()), run.sketch);
         counts.estimates += scanned.estimates;
         counts.distances += scanned.distances;
         ranking.rescore(self.full.as_ref(), query, k);

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::index::{Buffers, Index, IndexKind};
 use super::reach::{Depth, Reach, Way};
+use super::scanned::Coded;
 use super::tombstones::Tombstones;
 use crate::bytes::Array;
 use crate::graph::check::{GraphFault, GraphReport};
@@ -20,6 +21,7 @@ use crate::params::{BuildOptions, Effort};
 use crate::planner::Explain;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
+use crate::sketch::Eligible;
 use crate::spec::VectorSpec;
 use crate::storage::format::{FileId, IndexFile, OpenError, SaveError, Section};
 use crate::vectors::dense::Vectors;
@@ -105,6 +107,22 @@ impl Column {
     /// Whether `row` has a vector.
     pub(crate) fn contains(&self, row: u32) -> bool {
         self.rows.as_ref().is_none_or(|some| some.mask.contains(Slot(row)))
+    }
+
+    /// The row of a slot.
+    #[inline]
+    pub(crate) fn row_of(&self, slot: Slot) -> Slot {
+        self.rows.as_ref().map_or(slot, |some| some.row_of(slot))
+    }
+
+    /// Whether every row has a vector, and so its slot is its number.
+    pub(crate) fn has_all_rows(&self) -> bool {
+        self.rows.is_none()
+    }
+
+    /// Puts rows in the place of slots.
+    pub(crate) fn translate(&self, hits: &mut [Hit]) {
+        self.rows.iter().for_each(|some| some.translate(hits));
     }
 
     fn slot_of(&self, row: u32) -> Option<Slot> {
@@ -201,6 +219,11 @@ impl Column {
                 Ok(())
             }
         }
+    }
+
+    /// As [`Index::coded`], of slots.
+    pub(crate) fn coded<'a>(&'a self, k: usize, eligible: Eligible<'a>, matching: usize) -> Option<Coded<'a>> {
+        self.index.coded(k, eligible, matching)
     }
 
     /// As [`Index::search`], of rows.

@@ -21,7 +21,7 @@ use crate::quant::byte::Scale;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
-use crate::sketch::{Counts, Eligible, Sketch};
+use crate::sketch::{Eligible, Sketch};
 use crate::spec::VectorSpec;
 use crate::storage::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
 use crate::storage::save::{vector_bytes, vectors};
@@ -29,7 +29,7 @@ use crate::vectors::dense::Vectors;
 use crate::vfs::Vfs;
 
 use super::reach::{Depth, Reach, Way};
-use super::scanned::{CodedBuffers, Scanned};
+use super::scanned::{Coded, CodedBuffers, Scanned};
 
 /// How the vectors of a segment are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,8 +234,15 @@ impl Index {
         }
     }
 
-    /// The nearest rows for which `accept` holds, by the graph if there is one, as far as `reach` says; else by a coded scan, or all
-    /// compared where there are few.
+    /// As [`Scanned::coded`], where there is no graph.
+    pub(crate) fn coded<'a>(&'a self, k: usize, eligible: Eligible<'a>, matching: usize) -> Option<Coded<'a>> {
+        match self {
+            Index::Flat(rows) => rows.coded(k, eligible, matching),
+            _ => None,
+        }
+    }
+
+    /// The nearest rows for which `accept` holds, by the graph if there is one, as far as `reach` says; else all are compared.
     pub(crate) fn search(
         &self,
         query: VectorRef<'_>,
@@ -246,15 +253,8 @@ impl Index {
     ) -> Result<Way, SearchError> {
         match self {
             Index::Flat(rows) => {
-                let asked = (reach.k, reach.within);
-                let eligible = Eligible::If(accept);
-                let coded = (&mut buffers.coded, &mut buffers.scratch);
-                let all = rows.vectors.len();
-                if let Some(Counts { estimates, distances }) = rows.coded(query, asked, (eligible, all), coded, hits)? {
-                    return Ok(Way { plan: Plan::Coded, estimates, distances, hops: 0 });
-                }
                 self.exact(query, reach.k, accept, buffers, hits)?;
-                Ok(Way { plan: Plan::Scan, estimates: 0, distances: all as u64, hops: 0 })
+                Ok(Way { plan: Plan::Scan, estimates: 0, distances: rows.vectors.len() as u64, hops: 0 })
             }
             Index::Hnsw(index) => {
                 let stats = index.search_filtered(query, reach.beam(), accept, &mut buffers.scratch, hits)?;
@@ -319,14 +319,8 @@ impl Index {
         hits: &mut Vec<Hit>,
     ) -> Result<Explain, SearchError> {
         match self {
-            Index::Flat(rows) => {
+            Index::Flat(_) => {
                 let (matching, all) = (mask.len(), mask.rows());
-                let asked = (reach.k, reach.within);
-                let eligible = (Eligible::Of(mask), matching);
-                let coded = (&mut buffers.coded, &mut buffers.scratch);
-                if let Some(Counts { estimates, distances }) = rows.coded(query, asked, eligible, coded, hits)? {
-                    return Ok(Explain { estimates, ..Explain::of(Plan::Coded, matching, all, distances) });
-                }
                 self.exact_among(query, reach.k, mask, buffers, hits)?;
                 Ok(Explain::of(Plan::Scan, matching, all, matching as u64))
             }

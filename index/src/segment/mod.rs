@@ -34,6 +34,7 @@ pub(crate) use index::{Buffers, Index};
 use indexes::Indexes;
 pub use reach::Depth;
 pub(crate) use reach::{Reach, Way};
+pub(crate) use scanned::Coded;
 pub(crate) use table::Table;
 pub(crate) use tombstones::Tombstones;
 

@@ -26,6 +26,14 @@ impl Depth {
             slack => slack,
         }
     }
+
+    /// As far past the `k`-th result, counted in rows that may be results or not, of which `dead` of `rows` may not.
+    pub(crate) fn past(self, dead: usize, rows: usize, k: usize) -> Self {
+        match self {
+            Depth::Beam(ef) => Depth::Beam(ef - ef.saturating_sub(k) * dead / rows),
+            slack => slack,
+        }
+    }
 }
 
 /// What a walk is after.
@@ -35,8 +43,6 @@ pub(crate) struct Reach {
     pub(crate) depth: Depth,
     /// Bits of each coordinate that the walk through a compact graph reads; by default [`CompactSearch::DEFAULT_BITS`].
     pub(crate) bits: Option<Bits>,
-    /// Rows farther than this need not be found: others are nearer already.
-    pub(crate) within: f32,
 }
 
 impl Reach {

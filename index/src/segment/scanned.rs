@@ -9,7 +9,7 @@ use crate::qgraph::load;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
-use crate::sketch::{Counts, Eligible, Sketch, Sketching};
+use crate::sketch::{self, Counts, Eligible, Share, Sketch, Sketching, Wanted};
 use crate::vectors::dense::{Vectors, with_rows};
 
 #[derive(Debug, Clone)]
@@ -25,6 +25,13 @@ pub(crate) struct CodedBuffers {
     query: Vec<f32>,
     sketching: Sketching,
     nearest: Nearest,
+}
+
+/// Rows that are scanned by their codes.
+pub(crate) struct Coded<'a> {
+    vectors: &'a Vectors,
+    sketch: &'a Sketch,
+    eligible: Eligible<'a>,
 }
 
 /// By how many times fewer bytes a coded scan must read to be worth its two passes.
@@ -50,33 +57,43 @@ impl Scanned {
         self.vectors.bytes() + self.sketch.get().map_or(0, Sketch::bytes)
     }
 
-    /// Puts the `k` nearest of `matching` eligible rows, as far as they are within `within`, into `hits` by a coded scan; what it did, or
-    /// none, and no hits, where it would not be cheaper than to compare all.
-    pub(crate) fn coded(
-        &self,
-        query: VectorRef<'_>,
-        (k, within): (usize, f32),
-        (eligible, matching): (Eligible<'_>, usize),
-        (buffers, scratch): (&mut CodedBuffers, &mut Scratch),
-        hits: &mut Vec<Hit>,
-    ) -> Result<Option<Counts>, SearchError> {
-        hits.clear();
-        let Some(sketch) = self.sketch.get().filter(|sketch| self.is_cheaper(sketch, k, eligible, matching)) else {
-            return Ok(None);
-        };
-        let CodedBuffers { query: loaded, sketching, nearest } = buffers;
-        load(&self.vectors.spec(), query, loaded)?;
-        let counts = with_rows!(&self.vectors, rows => {
-            let by = Whole { space: rows.view(), query: rows.encode(query, &mut scratch.query)? };
-            sketch.scan(&by, loaded, (k, within), eligible, sketching, nearest)
-        });
-        hits.extend(nearest.rows().iter().map(|&(distance, slot)| Hit { slot: Slot(slot), distance }));
-        Ok(Some(counts))
-    }
-
-    fn is_cheaper(&self, sketch: &Sketch, k: usize, eligible: Eligible<'_>, matching: usize) -> bool {
+    /// The `matching` rows that are eligible, for a coded scan for `k` results; none where that would not be cheaper than to compare
+    /// them.
+    pub(crate) fn coded<'a>(&'a self, k: usize, eligible: Eligible<'a>, matching: usize) -> Option<Coded<'a>> {
         let row_bytes = self.vectors.spec().row_bytes();
+        let sketch = self.sketch.get()?;
         let coded = eligible.estimated(sketch) * sketch.row_bytes() + 4 * k * row_bytes;
-        FEWER * coded <= matching * row_bytes
+        let is_cheaper = FEWER * coded <= matching * row_bytes;
+        is_cheaper.then_some(Coded { vectors: &self.vectors, sketch, eligible })
+    }
+}
+
+impl Coded<'_> {
+    /// Scans all `parts`, which are of one spec, as if they were one, and hands what is nearest to `take`, nearest first, with the number of
+    /// its part. Says what was done in each.
+    pub(crate) fn scan(
+        parts: &[Coded<'_>],
+        query: VectorRef<'_>,
+        wanted: Wanted,
+        (buffers, scratch): (&mut CodedBuffers, &mut Scratch),
+        mut take: impl FnMut(usize, Hit),
+    ) -> Result<Vec<Counts>, SearchError> {
+        let CodedBuffers { query: loaded, sketching, nearest } = buffers;
+        if let [first, ..] = parts {
+            load(&first.vectors.spec(), query, loaded)?;
+            with_rows!(first.vectors, rows => {
+                let query = rows.encode(query, &mut scratch.query)?;
+                let shares = parts.iter().map(|part| {
+                    let rows = part.vectors.like(rows).expect("rows of one spec");
+                    Share { sketch: part.sketch, by: Whole { space: rows.view(), query }, eligible: part.eligible }
+                });
+                sketch::scan(&shares.collect::<Vec<_>>(), loaded, wanted, sketching, nearest);
+            });
+            for &(distance, row) in nearest.rows() {
+                let (part, slot) = sketching.locate(row);
+                take(part, Hit { slot: Slot(slot), distance });
+            }
+        }
+        Ok((0..parts.len()).map(|part| sketching.counts(part)).collect())
     }
 }

@@ -1,48 +1,29 @@
 //! [`Cells`]: a sketch's rows in an order in which near ones lie together, and which parts of it a query need not look at.
 //!
 //! The rows are carved into small sets (`carve.rs`), and each set is a *cell*: whole blocks, the last with lanes that hold no row. Of each
-//! cell its centre `c` is kept, which codes are relative to, and the mean squared distance `s²` of its rows from it. A row `x` at distance `δ` from a query
-//! `q` lies in a direction from `q` that has little to do with the one from `x` to the centre, so `‖q − c‖²` is about `δ² + s²`; and it lies
-//! no farther on the near side of its cell than rows do, so that `‖q − c‖ − δ` is a part of `s`. How much more they may be is measured on
-//! the rows themselves: hardly any of the nearest neighbours of some rows exceed the [`Limits`]. A cell may hold a row within the
-//! distance `δ` only if
-//!
-//! ```text
-//! ‖q − c‖² / square − s² < δ²    or    ‖q − c‖ − length · s < δ
-//! ```
-//!
-//! where the first says more of queries that lie where rows do, the second of others. A scan that goes by it ends when no cell is left
-//! within the distance of the k-th row found. Where queries lie elsewhere than rows, or few rows match, that distance is larger, and more
-//! is looked at; where rows cannot be carved, everything is.
+//! cell its centre is kept, which codes are relative to, and the mean squared distance of its rows from it. Cells are looked at by the
+//! distance of their centres, nearest first, as far as [`Limits`] say.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use half::f16;
 use rayon::prelude::*;
 
 use crate::bytes::Array;
-use crate::compare::{Compare, Nearest};
-use crate::distance::Kernels;
 use crate::distance::fastscan::LANES;
-use crate::distance::simd::Simd;
 use crate::metric::{ElementType, Metric};
 use crate::quant::frame::Frame;
 use crate::rows::{Rows, VectorRef};
 use crate::spec::VectorSpec;
 use crate::vectors::dense::{Dense, Line};
 
-use super::Sketch;
 use super::carve::{Carver, SET_ROWS};
-use super::scan::{Eligible, ROUNDED, Sketching};
+use super::limits::Limits;
+use super::order::{Order, Place};
+use super::scan::ROUNDED;
 
 /// Fewer rows are estimated before cells are chosen.
 const LEAST_ROWS: usize = 8192;
-
-/// Rows whose neighbours are looked for to find the limits, how many of each, and the part that is within them.
-const PROBES: usize = 128;
-const NEIGHBORS: usize = 10;
-const WITHIN: f64 = 0.998;
 
 /// Where the rows of a sketch lie.
 #[derive(Debug, Clone)]
@@ -60,27 +41,6 @@ pub(super) struct Cells {
     limits: Limits,
 }
 
-/// What neighbours are within; see above.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    square: f32,
-    length: f32,
-}
-
-impl Limits {
-    const NONE: Limits = Limits { square: f32::INFINITY, length: f32::INFINITY };
-
-    /// No limit is less, however near to centres the rows are: queries may come from other sides.
-    const LEAST: Limits = Limits { square: 1.0, length: 0.5 };
-
-    /// The least squared distance at which there may be a row of a cell of such a spread whose centre is at the squared distance `square`.
-    #[inline(always)]
-    fn least(self, square: f32, spread: f32) -> f32 {
-        let length = (square.sqrt() - self.length * spread.sqrt()).max(0.0);
-        (square / self.square - spread).min(length * length)
-    }
-}
-
 /// Half the least half float.
 const LEAST_HALF: f32 = 1.0 / (1 << 25) as f32;
 
@@ -92,13 +52,12 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Outlook {
     vector: Vec<f32>,
     words: Vec<Line>,
-    /// Of the cells' centres, of the sketch's metric: less than that by no more than rounding may have added.
-    distances: Vec<f32>,
-    /// The least distance, of the sketch's metric, at which a cell may hold a row; and the cell. Those before `ordered` are the nearest, in
-    /// order.
-    cells: Vec<(f32, u32)>,
-    taken: usize,
-    ordered: usize,
+    /// Of the cells' centres, squared, in units of the radius.
+    squares: Vec<f32>,
+    /// A squared distance of one unit, as the rows' metric has it.
+    unit: f32,
+    /// How far the query may be from what half floats make of it, as a factor of a distance's square root.
+    off: f32,
 }
 
 impl Cells {
@@ -160,79 +119,69 @@ impl Cells {
         Some(Cells { rows: lanes, bounds, centres, spreads, scale, limits: Limits::NONE })
     }
 
-    /// What the limits of `sketch`'s cells should be.
-    pub(super) fn limits_of(&self, sketch: &Sketch, decode: impl Fn(u32, &mut Vec<f32>) + Sync) -> Limits {
-        let mut cell_of = vec![0_u32; sketch.rows];
+    /// The cell of each of `rows` rows.
+    pub(super) fn of_rows(&self, rows: usize) -> Vec<u32> {
+        let mut cell_of = vec![0; rows];
         for (cell, bounds) in (0..).zip(self.bounds.windows(2)) {
             let lanes = self.rows.as_slice()[bounds[0] as usize..bounds[1] as usize].as_flattened();
             lanes.iter().filter(|&&row| row != NONE).for_each(|&row| cell_of[row as usize] = cell);
         }
-        let of_probe = |probe: usize| {
-            let row = (probe * sketch.rows / PROBES) as u32;
-            let (mut query, mut nearest, mut outlook) = (Vec::new(), Nearest::default(), Outlook::default());
-            decode(row, &mut query);
-            let (unit, kernels) = (unit_of(sketch.metric), Kernels::new(Metric::L2));
-            let by = Decoded { decode: &decode, query: &query, kernels, unit, row: RefCell::default() };
-            let others = Eligible::If(&|other| other.0 != row);
-            sketch.scan(&by, &query, (NEIGHBORS, f32::INFINITY), others, &mut Sketching::default(), &mut nearest);
-            let found = nearest.rows();
-            let reach = found.last().map_or(0.0, |row| row.0) * self.scale * self.scale / unit;
-            self.distances(&sketch.frame, &query, &mut outlook);
-            let needed = |&(_, row): &(f32, u32)| {
-                let cell = cell_of[row as usize] as usize;
-                let (distance, spread) = (outlook.distances[cell], self.spreads[cell]);
-                let length = (distance.sqrt() - reach.sqrt()) / spread.sqrt();
-                Limits { square: distance / (reach + spread), length }
-            };
-            found.iter().map(needed).collect::<Vec<Limits>>()
-        };
-        let needed: Vec<Limits> = (0..PROBES).into_par_iter().flat_map_iter(of_probe).collect();
-        let most = |limit: fn(&Limits) -> f32| {
-            // Copies of one row, without any distance, say nothing.
-            let mut limits: Vec<f32> = needed.iter().map(limit).filter(|limit| !limit.is_nan()).collect();
-            limits.sort_unstable_by(f32::total_cmp);
-            limits.get((limits.len() as f64 * WITHIN) as usize).copied().unwrap_or(f32::INFINITY)
-        };
-        let Limits { square, length } = Limits::LEAST;
-        Limits { square: most(|limits| limits.square).max(square), length: most(|limits| limits.length).max(length) }
+        cell_of
     }
 
     pub(super) fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
+    /// As [`Limits::patience`].
+    pub(super) fn patience(&self, recall: f32) -> u32 {
+        self.limits.patience(recall)
+    }
+
     /// The squared distances of all centres from `query`, in units of the radius.
-    fn distances(&self, frame: &Frame, query: &[f32], outlook: &mut Outlook) {
-        let Outlook { vector, words, distances, .. } = outlook;
+    pub(super) fn squares<'a>(&self, frame: &Frame, query: &[f32], outlook: &'a mut Outlook) -> &'a [f32] {
+        let Outlook { vector, words, squares, .. } = outlook;
         vector.clear();
         vector.extend(query.iter().zip(frame.centre.as_slice()).map(|(x, centre)| (x - centre) * self.scale));
-        distances.resize(self.centres.len(), 0.0);
+        squares.resize(self.centres.len(), 0.0);
         if let Ok(query) = self.centres.encode(VectorRef::from(vector.as_slice()), words) {
             let view = self.centres.view();
-            return view.kernels.scan(query, view.rows, 0, distances);
+            view.kernels.scan(query, view.rows, 0, squares);
+            return squares;
         }
         // So far away that half floats cannot say.
         let mut centre = Vec::new();
-        for (cell, distance) in distances.iter_mut().enumerate() {
+        for (cell, square) in squares.iter_mut().enumerate() {
             self.centres.decode(cell, &mut centre);
-            *distance = centre.iter().zip(&*vector).map(|(c, x)| (x - c) * (x - c)).sum();
+            *square = centre.iter().zip(&*vector).map(|(c, x)| (x - c) * (x - c)).sum();
         }
+        squares
     }
 
-    /// How `query` lies to them, for a sketch of `metric` within `frame`, from whose centre it is `length` away.
-    pub(super) fn look(&self, frame: &Frame, metric: Metric, (query, length): (&[f32], f32), outlook: &mut Outlook) {
-        self.distances(frame, query, outlook);
-        let Outlook { distances, cells, .. } = outlook;
-        cells.clear();
-        let unit = unit_of(metric) / (self.scale * self.scale);
-        // How far the query may be from what half floats make of it.
+    /// Looks at them from `query`, which is `length` from the centre of `frame`, and puts them into `order`.
+    pub(super) fn look(
+        &self,
+        (frame, metric): (&Frame, Metric),
+        (query, length): (&[f32], f32),
+        outlook: &mut Outlook,
+        order: &mut Order,
+    ) {
+        self.squares(frame, query, outlook);
+        outlook.unit = unit_of(metric) / (self.scale * self.scale);
         let off = ROUNDED * length * self.scale + LEAST_HALF * (query.len() as f32).sqrt();
+        outlook.off = 2.0 * off * outlook.unit.sqrt();
         let known = |distance: f32| if distance.is_finite() { distance } else { f32::NEG_INFINITY };
-        for (cell, (square, &spread)) in (0..).zip(distances.iter_mut().zip(&self.spreads)) {
-            cells.push((known(self.limits.least(*square, spread) * unit), cell));
-            *square = known((*square - 2.0 * off * square.sqrt()) * unit);
-        }
-        (outlook.taken, outlook.ordered) = (0, 0);
+        order.extend(outlook.squares.iter().map(|square| known(square * outlook.unit)));
+    }
+
+    /// The spread of a cell, in units of the radius, squared.
+    pub(super) fn spread(&self, cell: u32) -> f32 {
+        self.spreads[cell as usize]
+    }
+
+    /// The unit of lengths, as rows have them.
+    pub(super) fn radius(&self) -> f32 {
+        1.0 / self.scale
     }
 
     /// The centre of the cell that a block is of.
@@ -260,57 +209,28 @@ impl Cells {
     }
 }
 
-/// Cells that are put in order at first.
-const NEAR: usize = 32;
-
 impl Outlook {
-    /// The distance of a cell's centre.
+    /// Of a cell's centre: its distance, less what rounding may have added.
     #[inline(always)]
-    pub(super) fn distance(&self, cell: u32) -> f32 {
-        self.distances[cell as usize]
-    }
-
-    /// The next cell, nearest first.
-    #[inline]
-    pub(super) fn next(&mut self) -> Option<u32> {
-        if self.taken == self.ordered {
-            self.put_in_order();
+    pub(super) fn distance(&self, place: Place) -> f32 {
+        if place.distance == f32::NEG_INFINITY {
+            return place.distance;
         }
-        let (_, cell) = *self.cells.get(self.taken)?;
-        self.taken += 1;
-        Some(cell)
+        place.distance - self.off * place.distance.sqrt()
     }
 
-    /// Leaves those other cells that may hold a row within `reach`, in the order in which they lie: memory is read best so.
-    pub(super) fn leave_within(&mut self, reach: f32) {
-        self.cells.drain(..self.taken);
-        self.cells.retain(|cell| cell.0 < reach);
-        self.cells.sort_unstable_by_key(|cell| cell.1);
-    }
-
-    /// Those that were left: where there may be a row of each at the least, and the cell.
-    pub(super) fn left(&self) -> &[(f32, u32)] {
-        &self.cells
-    }
-
-    /// Puts more cells in order: the nearest few at first, for often no other is needed, and then all.
-    fn put_in_order(&mut self) {
-        let left = &mut self.cells[self.taken..];
-        let count = if self.taken == 0 { NEAR.min(left.len()) } else { left.len() };
-        if count < left.len() {
-            left.select_nth_unstable_by(count, by_distance);
+    /// The least distance, of the rows' metric, at which a cell of `cells` may hold a row.
+    #[inline(always)]
+    pub(super) fn least(&self, cells: &Cells, place: Place) -> f32 {
+        if place.distance == f32::NEG_INFINITY {
+            return place.distance;
         }
-        left[..count].sort_unstable_by(by_distance);
-        self.ordered = self.taken + count;
+        cells.limits.least(place.distance / self.unit, cells.spread(place.cell)) * self.unit
     }
-}
-
-fn by_distance(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
-    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
 /// The distance of two vectors by `metric` whose squared distance is 1.
-fn unit_of(metric: Metric) -> f32 {
+pub(super) fn unit_of(metric: Metric) -> f32 {
     // Of vectors of length one, 1 − ⟨a, b⟩ = ½‖a − b‖².
     if metric == Metric::Cosine { 0.5 } else { 1.0 }
 }
@@ -330,31 +250,4 @@ fn centre_of(frame: &Frame, scale: f32, set: &[u32], decode: impl Fn(u32, &mut V
     let centre: Vec<f32> = sums.iter().map(|sum| (sum / count) as f32).collect();
     let square: f64 = centre.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     (centre, (squares / count - square).max(0.0) as f32)
-}
-
-/// Rows compared as `decode` writes them.
-struct Decoded<'a, D> {
-    decode: &'a D,
-    query: &'a [f32],
-    kernels: Kernels<f32>,
-    unit: f32,
-    row: RefCell<Vec<f32>>,
-}
-
-impl<D: Fn(u32, &mut Vec<f32>)> Compare for Decoded<'_, D> {
-    fn errs(&self) -> bool {
-        false
-    }
-
-    fn distance<S: Simd>(&self, _: S, slot: u32) -> f32 {
-        let mut row = self.row.borrow_mut();
-        (self.decode)(slot, &mut row);
-        self.kernels.distance(self.query, &row[..]) * self.unit
-    }
-
-    fn margin(&self, _: u32) -> f32 {
-        0.0
-    }
-
-    fn fetch(&self, _: u32) {}
 }

@@ -8,6 +8,9 @@
 
 mod carve;
 mod cells;
+mod eligible;
+mod limits;
+mod order;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,7 @@ use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::fastscan::{Block, LANES, Units, code_bytes, pack};
+use crate::distance::prefetch::prefetch;
 use crate::distance::simd::{Simd, Task, dispatch, isa};
 use crate::ids::Slot;
 use crate::mask::Mask;
@@ -33,7 +37,9 @@ use crate::spec::VectorSpec;
 use crate::threads;
 
 use cells::Cells;
-pub(crate) use scan::{Counts, Eligible, Sketching};
+pub(crate) use eligible::Eligible;
+use limits::Limits;
+pub(crate) use scan::{Counts, Share, Sketching, Wanted, scan};
 
 /// The fewest rows, and bytes of vectors, that get a sketch.
 const LEAST_ROWS: usize = 256;
@@ -71,6 +77,9 @@ impl Sketch {
     /// The part of the true neighbours that is to be expected of a scan: of those as far away as the k-th, one of 700 is estimated to be too
     /// far ([`scan`](Sketch::scan)), and hardly any that is nearer; and two or three of a thousand lie in cells that are not looked at.
     pub(crate) const EXPECTED_RECALL: f32 = 0.997;
+
+    /// The part that is looked for where nobody asks for another.
+    pub(crate) const USUAL_RECALL: f32 = 0.99;
 
     /// Whether there are codes of such vectors: those whose distances are products and norms.
     pub(crate) fn supports(spec: VectorSpec) -> bool {
@@ -114,7 +123,7 @@ impl Sketch {
             let worth = Cells::are_worth(spec.metric(), rows);
             let cells = worth.then(|| Cells::new(&frame, radius, rows, decode)).flatten();
             let mut sketch = Self::laid((frame, radius), cells, spec, rows, decode);
-            let limits = sketch.cells.as_ref().map(|cells| cells.limits_of(&sketch, decode));
+            let limits = sketch.cells.as_ref().map(|cells| Limits::measure(cells, &sketch, decode));
             sketch.cells.iter_mut().zip(limits).for_each(|(cells, limits)| cells.set_limits(limits));
             sketch
         })
@@ -240,6 +249,17 @@ impl Sketch {
     #[inline(always)]
     fn slot(&self, block: usize, lane: usize) -> u32 {
         slot_of(self.cells.as_ref(), block, lane)
+    }
+
+    /// Asks for what estimates of a block read.
+    #[inline(always)]
+    fn fetch(&self, block: usize) {
+        let bytes = code_bytes(self.frame.out_dim());
+        let factors: &[u8] = bytemuck::cast_slice(&self.factors.as_slice()[block]);
+        let codes = &self.codes.as_slice()[block * bytes..][..bytes];
+        for part in [codes, factors, &self.errors.as_slice()[block]] {
+            part.chunks(64).for_each(|line| prefetch(line.as_ptr()));
+        }
     }
 
     #[inline(always)]

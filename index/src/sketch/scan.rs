@@ -1,9 +1,11 @@
-//! A scan over a sketch: rows are estimated, and those that may be among the nearest are compared.
+//! A scan over sketches: rows are estimated, and those that may be among the nearest are compared.
 //!
-//! Two passes. The first estimates all blocks and keeps a few rows more than are wanted, the nearest by their estimates; these are
-//! compared, and from then on the k-th distance is nearly what it will be. The second goes over the estimates, which are some bytes a row
-//! by now, and compares whatever row's lower bound is within the k-th distance so far. Where rows lie in cells, the two passes go over the
-//! nearest cells alone, and then one over those other cells that may hold a row within the k-th distance (`cells.rs`).
+//! Rows in their order take two passes. The first estimates all blocks and keeps a few rows more than are wanted, the nearest by their
+//! estimates; these are compared, and from then on the k-th distance is nearly what it will be. The second goes over the estimates, which
+//! are some bytes a row by now, and compares whatever row's lower bound is within the k-th distance so far. Where rows lie in cells, the
+//! two passes go over the nearest cells alone, and then one goes on to the next nearest until enough of them, one after the other, gave
+//! nothing, leaving out those that can hold no row within the k-th distance (`limits.rs`). Several sketches are scanned as if they were one:
+//! of all their cells the nearest come first.
 //!
 //! The lower bound. `⟨x, q⟩` for a query `q` and the code `x` of a row is off by the part of `x` across the row times that of `q`. The
 //! first is known of each row; its direction is random, so the product has a standard deviation of `deviation` times the length of `q`
@@ -14,17 +16,20 @@
 use crate::compare::{Compare, Nearest};
 use crate::distance::fastscan::{LANES, Table};
 use crate::distance::simd::{Simd, Task, dispatch, isa};
-use crate::ids::Slot;
-use crate::mask::Mask;
 use crate::metric::Metric;
 use crate::pool::{Candidate, Pool};
 use crate::quant::frame::square_of;
 
 use super::Sketch;
-use super::cells::Outlook;
+use super::cells::{Cells, Outlook};
+use super::eligible::Eligible;
+use super::order::{Order, Place};
 
-/// Standard deviations by which an estimate may be too large: beyond it is one of 700 rows at the k-th distance, and none much nearer.
+/// Standard deviations by which an estimate may be too large: beyond it is one of 700 rows at the k-th distance, and none much nearer; and
+/// one of a hundred, where one of a hundred of the nearest may be missed.
 const SURE: f32 = 3.0;
+const NEARLY_SURE: f32 = 2.33;
+const NEARLY: f32 = 0.99;
 
 /// Half a unit in the last place of a half float, of both factors of a row.
 pub(super) const ROUNDED: f32 = 1.0 / 2048.0;
@@ -32,63 +37,62 @@ pub(super) const ROUNDED: f32 = 1.0 / 2048.0;
 /// Rows that are asked for before the first of them is compared.
 const AHEAD: usize = 16;
 
+/// Rows of one sketch that are scanned, and what they are compared by.
+pub(crate) struct Share<'a, C> {
+    pub(crate) sketch: &'a Sketch,
+    pub(crate) by: C,
+    pub(crate) eligible: Eligible<'a>,
+}
+
+/// What a scan is after.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) k: usize,
+    /// Rows farther than this need not be found.
+    pub(crate) within: f32,
+    /// The part of the nearest that is to lie in cells that are looked at.
+    pub(crate) recall: f32,
+}
+
 /// The buffers of scans on one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Sketching {
-    rotated: Vec<f32>,
-    table: Table,
+    /// One for each share, and of earlier scans.
+    views: Vec<View>,
+    shares: usize,
+    order: Order,
     /// Blocks that are estimated first.
     blocks: Vec<Chosen>,
     estimates: Vec<[f32; LANES]>,
     best: Pool,
-    slots: Vec<u32>,
+    asked: Vec<(u32, u32)>,
+}
+
+impl Sketching {
+    /// What the last scan did in the share of this number.
+    pub(crate) fn counts(&self, share: usize) -> Counts {
+        self.views[share].counts
+    }
+
+    /// The share of a row that the last scan found, and its number there.
+    pub(crate) fn locate(&self, row: u32) -> (usize, u32) {
+        let share = self.views[..self.shares].partition_point(|view| view.first <= row) - 1;
+        (share, row - self.views[share].first)
+    }
+}
+
+/// How a query lies to one sketch, and what was done there.
+#[derive(Debug, Default)]
+struct View {
+    rotated: Vec<f32>,
+    table: Table,
+    slack: Slack,
     outlook: Outlook,
-}
-
-/// Which rows may be found.
-#[derive(Clone, Copy)]
-pub(crate) enum Eligible<'a> {
-    /// Those that are let through. It is asked of few.
-    If(&'a dyn Fn(Slot) -> bool),
-    /// These.
-    Of(&'a Mask),
-}
-
-impl Eligible<'_> {
-    /// The lanes of a block that may be, where rows are in their order.
-    #[inline(always)]
-    fn lanes(&self, block: usize) -> u32 {
-        match self {
-            Eligible::If(_) => u32::MAX,
-            Eligible::Of(mask) => (mask.words()[block / 2] >> (32 * (block % 2))) as u32,
-        }
-    }
-
-    /// Rows of `sketch` that are estimated.
-    pub(crate) fn estimated(&self, sketch: &Sketch) -> usize {
-        match self {
-            Eligible::If(_) => sketch.len(),
-            Eligible::Of(mask) => sketch.blocks_of(mask) * LANES,
-        }
-    }
-
-    /// Puts those of `rows` rows into `slots`, in order.
-    pub(crate) fn list(&self, rows: usize, slots: &mut Vec<u32>) {
-        slots.clear();
-        match self {
-            Eligible::If(accept) => slots.extend((0..rows as u32).filter(|&slot| accept(Slot(slot)))),
-            Eligible::Of(mask) => slots.extend(mask.iter().map(|slot| slot.0)),
-        }
-    }
-
-    /// Whether a row of those lanes is.
-    #[inline(always)]
-    fn accepts(&self, slot: u32) -> bool {
-        match self {
-            Eligible::If(accept) => accept(Slot(slot)),
-            Eligible::Of(_) => true,
-        }
-    }
+    /// What estimates of rows in their order have in common.
+    common: f32,
+    /// The number of its first row among all that are scanned.
+    first: u32,
+    counts: Counts,
 }
 
 /// What a scan did.
@@ -100,25 +104,20 @@ pub(crate) struct Counts {
     pub(crate) distances: u64,
 }
 
-impl Sketch {
-    /// Leaves those rows in `nearest` that are among the `k` nearest to `query` of the eligible ones, by distances of `by`; only rows
-    /// within `within` need be there. `query` is as rows were when they were sketched: scaled to length one under cosine.
-    pub(crate) fn scan(
-        &self,
-        by: &impl Compare,
-        query: &[f32],
-        (k, within): (usize, f32),
-        eligible: Eligible<'_>,
-        buffers: &mut Sketching,
-        nearest: &mut Nearest,
-    ) -> Counts {
-        if let Eligible::Of(mask) = eligible {
-            assert_eq!(mask.rows(), self.rows, "a mask of these rows");
-        }
-        nearest.reset(k, within);
-        dispatch(isa(), Scan { sketch: self, by, query, k, eligible, buffers, nearest })
-    }
+/// Leaves those rows in `nearest` that are among the `k` nearest to `query` of the eligible ones of all `shares`, which are of one spec. Rows
+/// are numbered share by share; see [`Sketching::locate`]. `query` is as rows were when they were sketched: scaled to length one under cosine.
+pub(crate) fn scan<C: Compare>(
+    shares: &[Share<'_, C>],
+    query: &[f32],
+    wanted: Wanted,
+    buffers: &mut Sketching,
+    nearest: &mut Nearest,
+) {
+    nearest.reset(wanted.k, wanted.within);
+    dispatch(isa(), Scan { shares, query, wanted, buffers, nearest });
+}
 
+impl Sketch {
     /// Hands the estimates of 32 rows after another to `take`, with the first of these rows, of a sketch of rows in their order.
     pub(crate) fn estimates(&self, query: &[f32], take: impl FnMut(u32, &[f32])) {
         dispatch(isa(), Estimates { sketch: self, query, take });
@@ -164,39 +163,50 @@ impl<F: FnMut(u32, &[f32])> Task for Estimates<'_, F> {
 }
 
 /// By how much the estimates of one query may be too large.
+#[derive(Debug, Default)]
 struct Slack {
-    metric: Metric,
+    /// The squared length of what lies at distance 1; infinite where distances are none of the kind.
+    square: f32,
     /// Of the query from what all rows are coded relative to; infinite where each cell has its own.
     length: f32,
     /// Standard deviation of a product due to the table's steps, and what rounding may add to a product: by the least
     /// [deviation](Sketch::least_deviation), so that no row errs by a larger part of its own.
     steps: f32,
     rounded: f32,
+    /// Standard deviations by which an estimate may be too large.
+    deviations: f32,
     /// What an error for a query at distance 1 across the row is worth within the present reach.
     scale: f32,
+    /// That reach.
+    reach: f32,
 }
 
 impl Slack {
-    fn new(sketch: &Sketch, table: &Table, length: f32) -> Self {
+    fn new(sketch: &Sketch, table: &Table, length: f32, recall: f32) -> Self {
+        let deviations = if recall > NEARLY { SURE } else { NEARLY_SURE };
         let (dim, least) = (table.dim() as f32, sketch.least_deviation);
         // A coordinate is off by up to half a step, and counts half.
         let steps = table.step * (dim / 48.0).sqrt() / least;
         let rounded = ROUNDED * 0.5 * dim.sqrt() * length / least;
         let length = if sketch.cells.is_some() { f32::INFINITY } else { length };
-        Slack { metric: sketch.metric, length, steps, rounded, scale: f32::INFINITY }
+        let square = match sketch.metric {
+            Metric::L2 => 1.0,
+            Metric::Cosine => 2.0,
+            _ => f32::INFINITY,
+        };
+        Slack { square, length, steps, rounded, deviations, scale: f32::INFINITY, reach: f32::NAN }
     }
 
     /// For rows no farther than `reach`.
     #[inline(always)]
     fn set(&mut self, reach: f32) {
-        let across = match self.metric {
-            Metric::L2 => self.length.min(reach.max(0.0).sqrt()),
-            Metric::Cosine => self.length.min((2.0 * reach).max(0.0).sqrt()),
-            _ => self.length,
-        };
-        let scale = SURE * (across * across + self.steps * self.steps).sqrt() + self.rounded;
+        if self.reach == reach {
+            return;
+        }
+        let across = self.length.min((self.square * reach.max(0.0)).sqrt());
+        let scale = self.deviations * (across * across + self.steps * self.steps).sqrt() + self.rounded;
         // Finite, that nothing may be made of it where there is no error.
-        self.scale = scale.min(f32::MAX);
+        (self.scale, self.reach) = (scale.min(f32::MAX), reach);
     }
 
     /// Of rows with no larger [constant part and error](Sketch::largest), at most.
@@ -207,72 +217,68 @@ impl Slack {
 }
 
 struct Scan<'a, C> {
-    sketch: &'a Sketch,
-    by: &'a C,
+    shares: &'a [Share<'a, C>],
     query: &'a [f32],
-    k: usize,
-    eligible: Eligible<'a>,
+    wanted: Wanted,
     buffers: &'a mut Sketching,
     nearest: &'a mut Nearest,
 }
 
 impl<C: Compare> Task for Scan<'_, C> {
-    type Output = Counts;
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Counts {
-        let Scan { sketch, by, query, k, eligible, buffers, nearest } = self;
-        let Sketching { rotated, table, blocks, estimates, best, slots, outlook } = buffers;
-        let (common, length) = sketch.ask(simd, query, rotated, table);
-        let slack = Slack::new(sketch, table, length);
-        best.reset(best_of(k).min(sketch.rows).max(1));
+    fn run<S: Simd>(self, simd: S) {
+        let Scan { shares, query, wanted, buffers, nearest } = self;
+        let Sketching { views, shares: count, order, blocks, estimates, best, asked } = buffers;
+        *count = shares.len();
+        views.resize_with(shares.len().max(views.len()), View::default);
+        order.clear();
         blocks.clear();
-        slots.clear();
-        let counts = Counts::default();
-        let mut pass = Pass { simd, sketch, by, eligible, table, slack, slots, counts, nearest };
+        asked.clear();
+        let (mut first, mut patience) = (0, 0);
+        for (of, Share { sketch, .. }) in shares.iter().enumerate() {
+            let View { rotated, table, slack, outlook, common, first: from, counts } = &mut views[of];
+            let (in_common, length) = sketch.ask(simd, query, rotated, table);
+            (*slack, *common, *counts, *from) =
+                (Slack::new(sketch, table, length, wanted.recall), in_common, Counts::default(), first);
+            first += sketch.rows as u32;
+            match &sketch.cells {
+                Some(cells) => {
+                    cells.look((&sketch.frame, sketch.metric), (query, length), outlook, order);
+                    patience = cells.patience(wanted.recall).saturating_add(patience);
+                }
+                None => order.extend(std::iter::empty()),
+            }
+        }
+        best.reset(best_of(wanted.k).min(first as usize).max(1));
         // Where rows as near as are wanted are known from elsewhere, few rows are within their distance: there is no need to look for it.
-        let bounded = pass.nearest.reach < f32::INFINITY;
-        if bounded {
-            pass.slack.set(pass.nearest.reach);
-        }
-        match &sketch.cells {
-            None if bounded => {
-                for block in 0..sketch.factors.len() {
-                    pass.look_through(block, common);
-                }
-            }
-            None => {
-                for block in 0..sketch.factors.len() {
-                    pass.put(block, common, blocks);
-                }
-                pass.narrow_down(blocks, estimates, best);
-            }
-            Some(cells) => {
-                cells.look(&sketch.frame, sketch.metric, (query, length), outlook);
-                if !bounded {
-                    let (enough, mut found) = (NARROWED * best_of(k), 0);
-                    while found < enough
-                        && let Some(cell) = outlook.next()
-                    {
-                        for block in cells.blocks(cell) {
-                            found += pass.put(block, outlook.distance(cell), blocks);
-                        }
-                    }
-                    pass.narrow_down(blocks, estimates, best);
-                }
-                outlook.leave_within(pass.nearest.reach);
-                for &(least, cell) in outlook.left() {
-                    // The k-th distance has fallen since.
-                    if least < pass.nearest.reach {
-                        for block in cells.blocks(cell) {
-                            pass.look_through(block, outlook.distance(cell));
-                        }
-                    }
+        let bounded = wanted.within < f32::INFINITY;
+        let mut pass = Pass { simd, shares, views, asked, nearest, found: false };
+        for of in (0..shares.len()).filter(|&of| shares[of].sketch.cells.is_none()) {
+            for block in 0..shares[of].sketch.factors.len() {
+                let common = pass.views[of].common;
+                if bounded {
+                    pass.look_through((of, block), common);
+                } else {
+                    pass.put((of, block), common, blocks);
                 }
             }
         }
-        pass.compare_asked();
-        pass.counts
+        if !bounded {
+            let (enough, mut rows) = (NARROWED * best_of(wanted.k), 0);
+            while rows < enough
+                && let Some(place) = order.next()
+            {
+                let (of, cells) = pass.cells_of(place);
+                let common = pass.views[of].outlook.distance(place);
+                for block in cells.blocks(place.cell) {
+                    rows += pass.put((of, block), common, blocks);
+                }
+            }
+            pass.narrow_down(blocks, estimates, best);
+        }
+        pass.look_on(order, patience);
     }
 }
 
@@ -282,6 +288,7 @@ const NARROWED: usize = 6;
 /// A block that is estimated.
 #[derive(Debug, Clone, Copy)]
 struct Chosen {
+    share: u32,
     block: u32,
     /// Those that may be found.
     lanes: u32,
@@ -289,25 +296,31 @@ struct Chosen {
     common: f32,
 }
 
-/// A scan under way.
+/// A scan under way. A block is named by its share and its place there.
 struct Pass<'a, S, C> {
     simd: S,
-    sketch: &'a Sketch,
-    by: &'a C,
-    eligible: Eligible<'a>,
-    table: &'a Table,
-    slack: Slack,
-    /// Asked for, to be compared.
-    slots: &'a mut Vec<u32>,
-    counts: Counts,
+    shares: &'a [Share<'a, C>],
+    views: &'a mut [View],
+    /// Share and row of those that were asked for, to be compared.
+    asked: &'a mut Vec<(u32, u32)>,
     nearest: &'a mut Nearest,
+    /// One of those compared was among the nearest so far.
+    found: bool,
 }
 
-impl<S: Simd, C: Compare> Pass<'_, S, C> {
+impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
+    /// The share a cell is of, and the cells there.
+    #[inline(always)]
+    fn cells_of(&self, place: Place) -> (usize, &'a Cells) {
+        let of = place.share as usize;
+        (of, self.shares[of].sketch.cells.as_ref().expect("they gave the cell"))
+    }
+
     /// The lanes of a block that may be found.
     #[inline(always)]
-    fn lanes(&self, block: usize) -> u32 {
-        match (&self.sketch.cells, self.eligible) {
+    fn lanes(&self, (of, block): (usize, usize)) -> u32 {
+        let Share { sketch, eligible, .. } = &self.shares[of];
+        match (&sketch.cells, eligible) {
             (None, eligible) => eligible.lanes(block),
             (Some(_), Eligible::If(_)) => u32::MAX,
             (Some(cells), Eligible::Of(mask)) => {
@@ -318,10 +331,10 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
 
     /// Puts a block to the others, if there are eligible rows in it, and says how many.
     #[inline(always)]
-    fn put(&self, block: usize, common: f32, blocks: &mut Vec<Chosen>) -> usize {
-        let lanes = self.lanes(block);
+    fn put(&self, (of, block): (usize, usize), common: f32, blocks: &mut Vec<Chosen>) -> usize {
+        let lanes = self.lanes((of, block));
         if lanes != 0 {
-            blocks.push(Chosen { block: block as u32, lanes, common });
+            blocks.push(Chosen { share: of as u32, block: block as u32, lanes, common });
         }
         lanes.count_ones() as usize
     }
@@ -330,97 +343,170 @@ impl<S: Simd, C: Compare> Pass<'_, S, C> {
     /// be nearer than the k-th.
     #[inline(always)]
     fn narrow_down(&mut self, blocks: &[Chosen], estimates: &mut Vec<[f32; LANES]>, best: &mut Pool) {
-        let sketch = self.sketch;
         estimates.resize(blocks.len(), [0.0; LANES]);
-        self.counts.estimates += (blocks.len() * LANES) as u64;
-        for (at, (&Chosen { block, lanes, common }, out)) in (0..).zip(blocks.iter().zip(estimates.iter_mut())) {
+        for (at, (&Chosen { share, block, lanes, common }, out)) in (0..).zip(blocks.iter().zip(estimates.iter_mut())) {
+            let (Share { sketch, eligible, .. }, view) =
+                (&self.shares[share as usize], &mut self.views[share as usize]);
+            view.counts.estimates += LANES as u64;
             let codes = sketch.block(block as usize);
-            let mut below = self.simd.estimates(codes, self.table, common, best.bound(), &[], out) & lanes;
+            let mut below = self.simd.estimates(codes, &view.table, common, best.bound(), &[], out) & lanes;
             while below != 0 {
                 let lane = below.trailing_zeros();
-                if self.eligible.accepts(sketch.slot(block as usize, lane as usize)) {
+                if eligible.accepts(sketch.slot(block as usize, lane as usize)) {
                     best.insert(Candidate::new(out[lane as usize], at * LANES as u32 + lane));
                 }
                 below &= below - 1;
             }
         }
-        self.slack.set(self.nearest.reach);
         for candidate in best.candidates() {
             let (at, lane) = (candidate.slot() as usize / LANES, candidate.slot() as usize % LANES);
-            let block = blocks[at].block as usize;
+            let (of, block) = (blocks[at].share as usize, blocks[at].block as usize);
+            let sketch = self.shares[of].sketch;
             let largest = sketch.largest.as_slice()[block];
             let part = f32::from(sketch.errors.as_slice()[block][lane]) / 255.0;
-            let slack = self.slack.at_most([largest[0], part * largest[1]]);
+            let slack = self.slack(of).at_most([largest[0], part * largest[1]]);
             if candidate.distance() - slack < self.nearest.reach {
-                self.ask(sketch.slot(block, lane));
+                self.ask(of, sketch.slot(block, lane));
             }
             // Not to be compared again.
             estimates[at][lane] = f32::INFINITY;
         }
         self.compare_asked();
-        for (&Chosen { block, lanes, .. }, estimates) in blocks.iter().zip(&*estimates) {
-            let largest = sketch.largest.as_slice()[block as usize];
-            let below = self.simd.below(estimates, self.nearest.reach + self.slack.at_most(largest)) & lanes;
-            self.ask_for_near(block as usize, below, estimates);
+        for (&Chosen { share, block, lanes, .. }, estimates) in blocks.iter().zip(&*estimates) {
+            let (of, block) = (share as usize, block as usize);
+            let largest = self.shares[of].sketch.largest.as_slice()[block];
+            let bound = self.nearest.reach + self.slack(of).at_most(largest);
+            let below = self.simd.below(estimates, bound) & lanes;
+            self.ask_for_near((of, block), below, estimates);
         }
         self.compare_asked();
     }
 
-    /// Estimates the rows of a block, which have `common` in common, and compares those that may be nearer than the k-th so far.
+    /// Goes through the cells in `order` until `patience` of those that hold eligible rows, one after the other, gave none of the nearest.
     #[inline(always)]
-    fn look_through(&mut self, block: usize, common: f32) {
-        let lanes = self.lanes(block);
-        if lanes == 0 {
-            return;
+    fn look_on(&mut self, order: &mut Order, patience: u32) {
+        let mut left = patience;
+        while let Some(place) = order.next() {
+            let (of, cells) = self.cells_of(place);
+            let outlook = &self.views[of].outlook;
+            let (least, common) = (outlook.least(cells, place), outlook.distance(place));
+            if let Some(next) = order.peek(1) {
+                let (of, cells) = self.cells_of(next);
+                cells.blocks(next.cell).for_each(|block| self.shares[of].sketch.fetch(block));
+            }
+            let mut eligible = least >= self.nearest.reach;
+            if !eligible {
+                for block in cells.blocks(place.cell) {
+                    eligible |= self.look_through((of, block), common);
+                }
+            }
+            // Where the query is beyond all numbers every cell is looked at.
+            left -= u32::from(eligible && place.distance > f32::NEG_INFINITY);
+            if left == 0 {
+                self.compare_asked();
+            }
+            if std::mem::take(&mut self.found) {
+                left = patience;
+            }
+            if left == 0 {
+                break;
+            }
         }
-        self.counts.estimates += LANES as u64;
-        let (sketch, mut out) = (self.sketch, [0.0; LANES]);
-        let bound = self.nearest.reach + self.slack.at_most(sketch.largest.as_slice()[block]);
-        let below = self.simd.estimates(sketch.block(block), self.table, common, bound, &[], &mut out) & lanes;
-        self.ask_for_near(block, below, &out);
+        self.compare_asked();
+    }
+
+    /// Estimates the rows of a block, which have `common` in common, and compares those that may be nearer than the k-th so far. Whether
+    /// there are eligible ones.
+    #[inline(always)]
+    fn look_through(&mut self, (of, block): (usize, usize), common: f32) -> bool {
+        let lanes = self.lanes((of, block));
+        if lanes == 0 {
+            return false;
+        }
+        let (sketch, mut out) = (self.shares[of].sketch, [0.0; LANES]);
+        let bound = self.nearest.reach + self.slack(of).at_most(sketch.largest.as_slice()[block]);
+        let view = &mut self.views[of];
+        view.counts.estimates += LANES as u64;
+        let below = self.simd.estimates(sketch.block(block), &view.table, common, bound, &[], &mut out) & lanes;
+        self.ask_for_near((of, block), below, &out);
+        true
     }
 
     /// Asks for those rows of the lanes `left` that may be nearer than the k-th so far, and compares them once there are enough.
     #[inline(always)]
-    fn ask_for_near(&mut self, block: usize, left: u32, estimates: &[f32; LANES]) {
+    fn ask_for_near(&mut self, (of, block): (usize, usize), left: u32, estimates: &[f32; LANES]) {
         if left == 0 {
             return;
         }
-        let [add, error] = self.sketch.largest.as_slice()[block];
-        let (errors, step) = (&self.sketch.errors.as_slice()[block], error * self.slack.scale / 255.0);
+        let Share { sketch, eligible, .. } = &self.shares[of];
+        let [add, error] = sketch.largest.as_slice()[block];
+        let (errors, step) = (&sketch.errors.as_slice()[block], error * self.slack(of).scale / 255.0);
         let mut lower = [0.0; LANES];
         for lane in 0..LANES {
             lower[lane] = estimates[lane] - f32::from(errors[lane]) * step;
         }
         let mut left = left & self.simd.below(&lower, self.nearest.reach + add * ROUNDED);
         while left != 0 {
-            let slot = self.sketch.slot(block, left.trailing_zeros() as usize);
-            if self.eligible.accepts(slot) {
-                self.ask(slot);
+            let slot = sketch.slot(block, left.trailing_zeros() as usize);
+            if eligible.accepts(slot) {
+                self.ask(of, slot);
             }
             left &= left - 1;
         }
-        if self.slots.len() >= AHEAD {
+        if self.asked.len() >= AHEAD {
             self.compare_asked();
         }
     }
 
+    /// What estimates of a share may err by within the present reach.
     #[inline(always)]
-    fn ask(&mut self, slot: u32) {
-        self.by.fetch(slot);
-        self.slots.push(slot);
+    fn slack(&mut self, of: usize) -> &Slack {
+        let slack = &mut self.views[of].slack;
+        slack.set(self.nearest.reach);
+        slack
+    }
+
+    #[inline(always)]
+    fn ask(&mut self, of: usize, slot: u32) {
+        self.shares[of].by.fetch(slot);
+        self.asked.push((of as u32, slot));
     }
 
     #[inline(always)]
     fn compare_asked(&mut self) {
-        if self.slots.is_empty() {
-            return;
+        for (of, slot) in self.asked.drain(..) {
+            let (Share { by, .. }, view) = (&self.shares[of as usize], &mut self.views[of as usize]);
+            view.counts.distances += 1;
+            self.found |= self.nearest.compare(self.simd, &From { by, first: view.first }, view.first + slot);
         }
-        self.counts.distances += self.slots.len() as u64;
-        for slot in self.slots.drain(..) {
-            self.nearest.compare(self.simd, self.by, slot);
-        }
-        self.slack.set(self.nearest.reach);
+    }
+}
+
+/// Rows that are numbered from `first` on.
+struct From<'a, C> {
+    by: &'a C,
+    first: u32,
+}
+
+impl<C: Compare> Compare for From<'_, C> {
+    #[inline(always)]
+    fn errs(&self) -> bool {
+        self.by.errs()
+    }
+
+    #[inline(always)]
+    fn distance<S: Simd>(&self, simd: S, slot: u32) -> f32 {
+        self.by.distance(simd, slot - self.first)
+    }
+
+    #[inline(always)]
+    fn margin(&self, slot: u32) -> f32 {
+        self.by.margin(slot - self.first)
+    }
+
+    #[inline(always)]
+    fn fetch(&self, slot: u32) {
+        self.by.fetch(slot - self.first);
     }
 }
 

@@ -82,14 +82,23 @@ impl Fixture {
     }
 
     fn scan(&mut self, query: &[f32], k: usize, eligible: Eligible<'_>) -> (Vec<(f32, u32)>, Counts) {
+        self.scan_to(query, (k, 1.0), eligible)
+    }
+
+    fn scan_to(
+        &mut self,
+        query: &[f32],
+        (k, recall): (usize, f32),
+        eligible: Eligible<'_>,
+    ) -> (Vec<(f32, u32)>, Counts) {
         let Fixture { vectors, sketch, buffers, scratch, nearest } = self;
         let mut loaded = Vec::new();
         crate::qgraph::load(&vectors.spec(), query.into(), &mut loaded).unwrap();
-        let counts = with_rows!(vectors, dense => {
+        with_rows!(vectors, dense => {
             let by = Whole { space: dense.view(), query: dense.encode(query.into(), &mut scratch.query).unwrap() };
-            sketch.scan(&by, &loaded, (k, f32::INFINITY), eligible, buffers, nearest)
+            scan(&[Share { sketch, by, eligible }], &loaded, Wanted { k, within: f32::INFINITY, recall }, buffers, nearest);
         });
-        (nearest.rows().to_vec(), counts)
+        (nearest.rows().to_vec(), buffers.counts(0))
     }
 
     fn exact(&mut self, query: &[f32], k: usize, accept: impl Fn(u32) -> bool) -> Vec<(f32, u32)> {
@@ -224,6 +233,64 @@ fn cells_that_are_not_looked_at_hold_nothing_near() {
             assert!(!clustered || part < 0.3, "seed {seed}, {shape:?} {metric}, side {side}: {part} looked at");
         }
     }
+}
+
+/// Rows in several sketches, in cells and in their order, are scanned as if they were one; and the part is found that was asked for, by
+/// looking at the fewer the smaller it is.
+#[test]
+fn several_are_scanned_as_one() {
+    let (dim, queries_of, seed) = (48, 60, 29);
+    let counts = [11_000, 500, 9000, 13_000];
+    let spec = VectorSpec::new(dim, Metric::L2, ElementType::F32).unwrap();
+    let mut normal = Normal(seed);
+    let data = rows(Shape::Flat, counts.iter().sum::<usize>() + queries_of, dim, &mut normal);
+    let (data, queries) = data.split_at(counts.iter().sum::<usize>() * dim);
+    let mut whole = Fixture::new(spec, data);
+    let mut rest = data;
+    let parts = counts.map(|count| {
+        let (part, after) = rest.split_at(count * dim);
+        rest = after;
+        Fixture::new(spec, part)
+    });
+    assert_eq!(parts.each_ref().map(|part| part.sketch.cells.is_some()), [true, false, true, true]);
+    let even = |slot: Slot| slot.0 % 2 == 0;
+    let mut looked_at = Vec::new();
+    for recall in [1.0, 0.99, 0.9] {
+        let (mut good, mut estimates, mut buffers, mut nearest) = (0, 0, Sketching::default(), Nearest::default());
+        for query in queries.chunks(dim) {
+            let exact = whole.exact(query, K, |row| {
+                let first = counts.iter().scan(0, |sum, count| Some(std::mem::replace(sum, *sum + *count as u32)));
+                even(Slot(row - first.take_while(|&first| first <= row).last().unwrap()))
+            });
+            let shares: Vec<_> = parts
+                .iter()
+                .map(|part| {
+                    let Vectors::F32(dense) = &part.vectors else { panic!("of one type") };
+                    Share {
+                        sketch: &part.sketch,
+                        by: Whole { space: dense.view(), query },
+                        eligible: Eligible::If(&even),
+                    }
+                })
+                .collect();
+            scan(&shares, query, Wanted { k: K, within: f32::INFINITY, recall }, &mut buffers, &mut nearest);
+            assert_eq!(nearest.rows().len(), K);
+            for &(distance, row) in nearest.rows() {
+                let (part, slot) = buffers.locate(row);
+                let mut vector = Vec::new();
+                parts[part].vectors.decode(Slot(slot), &mut vector);
+                let expected: f32 = vector.iter().zip(query).map(|(a, b)| (a - b) * (a - b)).sum();
+                assert!(even(Slot(slot)) && (distance - expected).abs() <= 1e-4 * expected, "row {row}");
+            }
+            good += nearest.rows().iter().filter(|row| row.0 <= exact[K - 1].0).count();
+            estimates += (0..parts.len()).map(|part| buffers.counts(part).estimates).sum::<u64>();
+        }
+        let found = good as f32 / (K * queries_of) as f32;
+        // Of six hundred a few more may be missed, and some are for what estimates err by.
+        assert!(found >= recall - 0.02, "seed {seed}: {found} for {recall}");
+        looked_at.push(estimates);
+    }
+    assert!(looked_at[2] < looked_at[1] && 6 * looked_at[1] < 5 * looked_at[0], "seed {seed}: {looked_at:?}");
 }
 
 /// Rows over twelve orders of magnitude, which no leaders part evenly: their cells take no more than was foretold, and what is nearest is

@@ -1,5 +1,6 @@
 //! Dense rows of one element type with the kernels that compare them, and the one `match` from a run-time type to a static one.
 
+use std::any::Any;
 use std::ops::Range;
 
 use bytemuck::Zeroable;
@@ -178,6 +179,11 @@ impl Vectors {
             ElementType::I8 => Vectors::I8(Dense::new(spec)),
             ElementType::Bits => Vectors::Bits(Dense::new(spec)),
         }
+    }
+
+    /// Its rows, if they are of the type of others.
+    pub(crate) fn like<T: Component>(&self, _: &Dense<T>) -> Option<&Dense<T>> {
+        with_rows!(self, rows => (rows as &dyn Any).downcast_ref())
     }
 
     pub(crate) fn spec(&self) -> VectorSpec {

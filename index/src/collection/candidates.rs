@@ -1,0 +1,185 @@
+//! [`Candidates`]: the rows of one segment that a search may find, and the way to the nearest of them.
+
+use crate::filter::Filter;
+use crate::ids::{PointId, Slot};
+use crate::mask::Mask;
+use crate::named::NamedVector;
+use crate::params::Effort;
+use crate::planner::{Explain, Plan};
+use crate::quant::nested::Bits;
+use crate::query::{Hit, SearchError};
+use crate::rows::VectorRef;
+use crate::segment::{Buffers, Coded, Column, Part, Reach, Way};
+use crate::sketch::{self, Eligible, Sketch};
+
+use super::Collection;
+
+/// What is searched for in every segment.
+pub(super) struct Wanted<'a> {
+    pub(super) query: VectorRef<'a>,
+    pub(super) vector: &'a NamedVector,
+    pub(super) filter: Option<Filter>,
+    pub(super) k: usize,
+    pub(super) effort: Effort,
+    pub(super) bits: Option<Bits>,
+    pub(super) exact: bool,
+    pub(super) except: Option<PointId>,
+}
+
+impl Wanted<'_> {
+    /// The part of the true neighbours that a scan over codes is to find.
+    pub(super) fn recall(&self) -> f32 {
+        match self.effort {
+            Effort::Recall(recall) => recall.get(),
+            Effort::Beam(_) => Sketch::USUAL_RECALL,
+        }
+    }
+}
+
+/// Rows with a vector that may be found.
+pub(super) struct Candidates<'a> {
+    pub(super) part: &'a Part,
+    column: &'a Column,
+    /// Points that payload indexes left to be asked by their payloads.
+    pub(super) asked: usize,
+    /// Those rows; none where they are all that live but `except`.
+    mask: Option<Mask>,
+    except: Option<u32>,
+    count: usize,
+    /// To compare them one by one is cheap, or asked for.
+    compared: bool,
+}
+
+impl Collection {
+    /// The rows of `part` with a vector in `column` that may be found.
+    pub(super) fn candidates<'a>(&self, part: &'a Part, column: &'a Column, wanted: &Wanted<'_>) -> Candidates<'a> {
+        let except = wanted.except.and_then(|id| part.row_of(&id.to_bytes())).filter(|&row| column.contains(row));
+        let (mut asked, mut mask) = (0, None);
+        if let Some(filter) = &wanted.filter {
+            let vectors = &self.schema.vectors;
+            let answer = part.answer(filter, &self.fields, vectors);
+            asked = answer.open().map_or(0, |open| open.len());
+            let mut matching = answer.settle(|row| part.view(row.0, vectors).passes(filter));
+            column.restrict(&mut matching);
+            except.iter().for_each(|&row| matching.remove(Slot(row)));
+            mask = Some(matching);
+        }
+        let live = || column.live(&part.dead) - usize::from(except.is_some());
+        let count = mask.as_ref().map_or_else(live, Mask::len);
+        let compared = wanted.exact || count * wanted.vector.row_bytes() <= self.schema.compared_bytes();
+        Candidates { part, column, asked, mask, except, count, compared }
+    }
+}
+
+impl<'a> Candidates<'a> {
+    fn accepts(&self, row: Slot) -> bool {
+        match &self.mask {
+            Some(mask) => mask.contains(row),
+            None => !self.part.dead.contains(row.0) && Some(row.0) != self.except,
+        }
+    }
+
+    /// Rows of the segment that have such a vector.
+    fn of(&self) -> usize {
+        self.column.len(self.part.segment.table.len())
+    }
+
+    /// Puts the nearest into `hits`, and says what a walk was after and what was done; none where they are to be [scanned](scan) with those
+    /// of other segments.
+    pub(super) fn search(
+        &self,
+        wanted: &Wanted<'_>,
+        buffers: &mut Buffers,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Option<(Option<Reach>, Explain)>, SearchError> {
+        hits.clear();
+        let Candidates { column, ref mask, count, .. } = *self;
+        let (query, k, rows) = (wanted.query, wanted.k.min(count), self.of());
+        if k == 0 {
+            return Ok(Some((None, Explain::of(Plan::Nothing, count, rows, 0))));
+        }
+        if self.compared {
+            let compared = self.compare((query, k), buffers, hits)?;
+            return Ok(Some((None, Explain::of(Plan::Scan, count, rows, compared as u64))));
+        }
+        if self.coded(wanted, &|_| true).is_some() {
+            return Ok(None);
+        }
+        let depth = column.depth(k, wanted.effort);
+        let search = match mask {
+            Some(mask) => {
+                let reach = Reach { k, depth: depth.among(count), bits: wanted.bits };
+                let search = column.search_masked(query, reach, mask, buffers, hits)?;
+                (matches!(search.plan, Plan::Walk | Plan::Guided).then_some(reach), search)
+            }
+            None => {
+                let reach = Reach { k, depth: depth.past(rows - count, rows, k), bits: wanted.bits };
+                let way = column.search(query, reach, &|row| self.accepts(row), buffers, hits)?;
+                let Way { plan, estimates, distances, hops } = way;
+                let search = Explain { estimates, hops, ..Explain::of(plan, count, rows, distances) };
+                ((plan == Plan::Walk).then_some(reach), search)
+            }
+        };
+        Ok(Some(search))
+    }
+
+    /// Compares them, and says how many rows that were.
+    fn compare(
+        &self,
+        (query, k): (VectorRef<'_>, usize),
+        buffers: &mut Buffers,
+        hits: &mut Vec<Hit>,
+    ) -> Result<usize, SearchError> {
+        let column = self.column;
+        match &self.mask {
+            Some(mask) => column.exact_among(query, k, mask, buffers, hits)?,
+            None if self.count > self.of() / 2 => {
+                column.exact(query, k, &|row| self.accepts(row), buffers, hits)?;
+                return Ok(self.of());
+            }
+            // Most are dead: the others alone are compared.
+            None => {
+                let mut mask = self.part.live();
+                column.restrict(&mut mask);
+                self.except.iter().for_each(|&row| mask.remove(Slot(row)));
+                column.exact_among(query, k, &mask, buffers, hits)?;
+            }
+        }
+        Ok(self.count)
+    }
+
+    /// The same for a scan over codes, if there is to be one; `accept` says of slots whether they are of them.
+    fn coded<'s>(&'s self, wanted: &Wanted<'_>, accept: &'s dyn Fn(Slot) -> bool) -> Option<Coded<'s>> {
+        let mask = self.mask.as_ref().filter(|_| self.column.has_all_rows());
+        self.column.coded(wanted.k.min(self.count), mask.map_or(Eligible::If(accept), Eligible::Of), self.count)
+    }
+}
+
+/// Scans all of `candidates`, with their segments' numbers, over codes as if they were one: the nearest of all, as far as they are within
+/// `within`. Hands those of each to `take`, with what was done there.
+pub(super) fn scan<'a>(
+    candidates: &[(usize, Candidates<'a>)],
+    wanted: &Wanted<'_>,
+    within: f32,
+    buffers: &mut Buffers,
+    mut take: impl FnMut(usize, &Candidates<'a>, Explain, &[Hit]),
+) -> Result<(), SearchError> {
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let accepts = candidates.iter().map(|(_, rows)| |slot| rows.accepts(rows.column.row_of(slot)));
+    let accepts: Vec<_> = accepts.collect();
+    let parts = candidates.iter().zip(&accepts);
+    let parts: Vec<_> = parts.map(|((_, rows), accept)| rows.coded(wanted, accept).expect("left for it")).collect();
+    let mut hits = vec![Vec::new(); parts.len()];
+    let asked = sketch::Wanted { k: wanted.k, within, recall: wanted.recall() };
+    let counts = Coded::scan(&parts, wanted.query, asked, (&mut buffers.coded, &mut buffers.scratch), |part, hit| {
+        hits[part].push(hit);
+    })?;
+    for (((number, rows), hits), done) in candidates.iter().zip(&mut hits).zip(counts) {
+        rows.column.translate(hits);
+        let search = Explain::of(Plan::Coded, rows.count, rows.of(), done.distances);
+        take(*number, rows, Explain { estimates: done.estimates, ..search }, hits);
+    }
+    Ok(())
+}
