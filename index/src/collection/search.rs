@@ -180,6 +180,7 @@ impl Collection {
         let wanted = Wanted { query, vector, filter, k, effort: effort.unwrap_or(usual), bits, exact, except };
         let mut best = Best::of(k);
         BUFFERS.with_borrow_mut(|(buffers, hits)| {
+            buffers.begin();
             let mut left = Vec::new();
             for (number, part) in self.by_size(vector.number()) {
                 let Some(column) = part.segment.column(vector.number()) else {

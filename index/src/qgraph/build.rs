@@ -169,6 +169,7 @@ impl QuantizedGraph {
         let limits = Limits {
             results: self.params.refine_hops,
             k: self.params.refine_hops,
+            joins_after: None,
             keep: self.params.refine_hops,
             slack: f32::INFINITY,
             max_hops: self.params.refine_hops,

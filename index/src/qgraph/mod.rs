@@ -4,11 +4,12 @@
 //! Gou et al., SIGMOD 2025, arXiv:2411.12229, on RaBitQ's codes). One hop scores all 32 from one sequential read, and computes a
 //! single exact distance. It is built whole and not changed after.
 //!
-//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · rank (hits of it) · masked (among the rows of a mask) · exact
+//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · elsewhere (of several graphs) · rank (hits of it) · masked (among the rows of a mask) · exact
 //! (every row) · params · rotated build calibrate (recall by slack) · save. What is not of one layout serves `compact`, too.
 
 pub(crate) mod build;
 pub(crate) mod calibrate;
+mod elsewhere;
 pub(crate) mod entry;
 pub(crate) mod exact;
 pub(crate) mod frontier;
@@ -63,6 +64,10 @@ pub(crate) const DEGREE: usize = crate::distance::fastscan::LANES;
 
 /// Candidates scored at the end of a walk: late in it, a node is worth little more than its own distance, and that costs few lines.
 const RESCORED: usize = 8;
+
+/// Of the results by which a walk ends, such a part must be its own before those found in other graphs count, and so many at least.
+const NEAR_PART: usize = 4;
+const LEAST_NEAR: usize = 6;
 
 /// Walks that go on side by side in a batch.
 const WIDTH: usize = 3;
@@ -124,6 +129,11 @@ impl QuantizedScratch {
     /// Empty buffers, which grow with the first searches.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Begins a search of several graphs that share a beam.
+    pub(crate) fn begin(&mut self) {
+        self.walks.iter_mut().for_each(Walk::begin);
     }
 
     fn reserve(&mut self, walks: usize) {
@@ -197,8 +207,21 @@ impl QuantizedGraph {
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
-    /// As [`search_filtered`](QuantizedGraph::search_filtered), but the walk goes on until `ef` accepted rows are nearer than the nearest
-    /// candidate: what a beam of that width does in an [`Hnsw`](crate::Hnsw).
+    /// As [`search_filtered`](QuantizedGraph::search_filtered), but what was found in other graphs since the search [began](QuantizedScratch::begin)
+    /// counts among the results: the walk need not go on when as many are near in all, and there may be fewer than `k` here.
+    pub(crate) fn search_joined(
+        &self,
+        query: VectorRef<'_>,
+        params: QuantizedSearch,
+        accept: &dyn Fn(Slot) -> bool,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
+        self.joined(query, self.limits_of(params)?, accept, scratch, hits)
+    }
+
+    /// As [`search_joined`](QuantizedGraph::search_joined), but the walk goes on until `ef` accepted rows, in all graphs, are nearer than the
+    /// nearest candidate: what a beam of that width does in an [`Hnsw`](crate::Hnsw).
     pub(crate) fn search_beam(
         &self,
         query: VectorRef<'_>,
@@ -207,15 +230,20 @@ impl QuantizedGraph {
         scratch: &mut QuantizedScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<QuantizedStats, SearchError> {
+        self.joined(query, self.limits_of_beam(params)?, accept, scratch, hits)
+    }
+
+    fn joined(
+        &self,
+        query: VectorRef<'_>,
+        limits: Limits,
+        accept: &dyn Fn(Slot) -> bool,
+        scratch: &mut QuantizedScratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<QuantizedStats, SearchError> {
         hits.clear();
-        let run = Run {
-            limits: self.limits_of_beam(params)?,
-            cut: Cut::Keep,
-            accept,
-            mask: None,
-            sketch: None,
-            looked: false,
-        };
+        let limits = Limits { joins_after: Some((limits.k / NEAR_PART).max(LEAST_NEAR)), ..limits };
+        let run = Run { limits, cut: Cut::Keep, accept, mask: None, sketch: None, looked: false };
         self.one(query, &run, Sieve(|node| self.copies(node).any(|copy| accept(Slot(copy)))), scratch, hits)
     }
 
@@ -270,7 +298,15 @@ impl QuantizedGraph {
         let k = params.k.min(self.len());
         // Bytes may swap neighbours at nearly one distance; a few more than k make sure that those meant are among them.
         let keep = if self.full.is_some() { k + (k / 2).max(1) } else { k };
-        Limits { results: k, k, keep, slack: params.slack, max_hops: params.max_hops.max(1), rescored: RESCORED }
+        Limits {
+            results: k,
+            k,
+            joins_after: None,
+            keep,
+            slack: params.slack,
+            max_hops: params.max_hops.max(1),
+            rescored: RESCORED,
+        }
     }
 
     fn run(
@@ -314,7 +350,7 @@ impl QuantizedGraph {
                     if !given_up {
                         self.rank(walk, k, run.accept, ranking);
                     }
-                    let missed = given_up || ranking.hits.len() < k;
+                    let missed = given_up || (ranking.hits.len() < k && !walk.is_joined(limits));
                     let scanned = missed && run.cut != Cut::Leave;
                     if scanned {
                         self.scan(walk, run, ranking);

@@ -154,3 +154,68 @@ fn what_lies_elsewhere_is_not_walked_to_through_all_that_is_nearer() {
         }
     }
 }
+
+/// Graphs that share a beam find together what each would alone, by fewer hops; and nothing stays for the next search.
+#[test]
+fn graphs_share_a_beam() {
+    const K: usize = 10;
+    let (sizes, seed) = ([6000, 2000, 1000], 12);
+    let mut state = seed;
+    let mut draw = || {
+        state = u64::wrapping_add(u64::wrapping_mul(state, 6_364_136_223_846_793_005), 1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let axes: Vec<f32> = (0..6 * DIM).map(|_| draw()).collect();
+    let mut vector = || -> Vec<f32> {
+        let place: [f32; 6] = std::array::from_fn(|_| draw());
+        (0..DIM).map(|i| (0..6).map(|axis| place[axis] * axes[axis * DIM + i]).sum()).collect()
+    };
+    for metric in [Metric::L2, Metric::Cosine] {
+        let spec = VectorSpec::new(DIM, metric, ElementType::F32).unwrap();
+        let graphs = sizes.map(|size| {
+            let data: Vec<f32> = (0..size).flat_map(|_| vector()).collect();
+            let rows = Rows::new(&data, DIM).unwrap();
+            QuantizedGraph::build(spec, QuantizedParams::default(), rows, &BuildOptions::default()).unwrap()
+        });
+        let (mut scratch, mut hits) = (QuantizedScratch::new(), Vec::new());
+        let (mut good, mut hops, queries) = ([0, 0], [0, 0], 50);
+        for _ in 0..queries {
+            let query = vector();
+            let query = VectorRef::from(query.as_slice());
+            let mut exact: Vec<f32> = Vec::new();
+            for graph in &graphs {
+                graph.kept().exact(query, K, &|_| true, &mut Default::default(), &mut hits).unwrap();
+                exact.extend(hits.iter().map(|hit| hit.distance));
+            }
+            exact.sort_by(f32::total_cmp);
+            let mut again = Vec::new();
+            for (joined, way) in [true, false, true].into_iter().zip([0, 1, 2]) {
+                scratch.begin();
+                let mut found = Vec::new();
+                for graph in &graphs {
+                    if !joined {
+                        scratch.begin();
+                    }
+                    let stats =
+                        graph.search_beam(query, SearchParams::new(K, 40), &|_| true, &mut scratch, &mut hits).unwrap();
+                    assert_eq!(stats.scans, 0);
+                    found.extend(hits.iter().map(|hit| hit.distance));
+                    if way < 2 {
+                        hops[way] += stats.hops;
+                    }
+                }
+                found.sort_by(f32::total_cmp);
+                if way < 2 {
+                    good[way] += found[..K].iter().filter(|&&distance| distance <= exact[K - 1]).count();
+                }
+                if joined {
+                    again.push(found);
+                }
+            }
+            assert_eq!(again[0], again[1], "seed {seed}");
+        }
+        let recall = good.map(|good| good as f64 / (K * queries) as f64);
+        assert!(recall[0] >= 0.98 && recall[0] >= recall[1] - 0.01, "seed {seed}, {metric}: {recall:?}");
+        assert!(3 * hops[0] < 2 * hops[1], "seed {seed}, {metric}: {hops:?}");
+    }
+}

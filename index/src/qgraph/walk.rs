@@ -18,6 +18,7 @@ use crate::quant::frame::square_of;
 use crate::quant::rotation::Rotation;
 use crate::visited::Visited;
 
+use super::elsewhere::Elsewhere;
 use super::entry::Entries;
 use super::frontier::Frontier;
 use super::gate::{Doubt, Gate, WIDER};
@@ -51,6 +52,8 @@ pub(super) struct Limits {
     pub(super) results: usize,
     /// Results whose k-th distance is the measure of the stop rule.
     pub(super) k: usize,
+    /// Results after which those found elsewhere count there; `None` where they do not.
+    pub(super) joins_after: Option<usize>,
     /// Results kept, at least `k`.
     pub(super) keep: usize,
     /// The part by which the nearest candidate may be farther than the k-th result.
@@ -91,6 +94,10 @@ pub(super) struct Walk {
     entries: Vec<[f32; LANES]>,
     /// A buffer for the same.
     order: Vec<f32>,
+    /// What was found in other graphs.
+    pub(super) elsewhere: Elsewhere,
+    /// Results from which on the walk has bounds.
+    bounded_after: usize,
     /// Slack that was added on the way.
     wider: f32,
     stage: Stage,
@@ -121,6 +128,11 @@ impl<'a> Field<'a> {
 }
 
 impl Walk {
+    /// Begins a search of several graphs.
+    pub(super) fn begin(&mut self) {
+        self.elsewhere.clear();
+    }
+
     /// Begins the search for `self.query`, as if the node `except` were not there; entries may have been [looked](Walk::look) at for it.
     #[inline(always)]
     fn start<S: Simd, G: Gate>(
@@ -140,6 +152,8 @@ impl Walk {
         self.stage = Stage::Enter;
         self.pending.clear();
         self.wider = 0.0;
+        let joined = limits.joins_after.filter(|_| self.elsewhere.len() >= limits.results);
+        self.bounded_after = joined.map_or(limits.k, |after| after.min(limits.k));
         if G::DOUBTS {
             if !looked {
                 self.look(simd, field);
@@ -218,6 +232,9 @@ impl Walk {
                 for at in 0..self.pending.len() {
                     let distance = self.distance(simd, field.row(self.pending[at]));
                     self.take(distance, self.pending[at], limits, gate);
+                }
+                if limits.joins_after.is_some() {
+                    self.elsewhere.add(&self.found, limits.k);
                 }
                 let (full, bytes) = field.full;
                 if bytes == 0 {
@@ -317,17 +334,32 @@ impl Walk {
         }
         let at = self.found.partition_point(|found| *found < (distance, node));
         self.found.insert(at, (distance, node));
-        if self.found.len() >= limits.k {
+        if self.found.len() >= self.bounded_after {
             self.set_bounds(limits);
         }
     }
 
-    /// Where the walk ends, with `k` results.
+    /// Whether it may end with fewer results than were asked for, as others were found elsewhere.
+    pub(super) fn is_joined(&self, limits: Limits) -> bool {
+        self.bounded_after < limits.k
+    }
+
+    /// Where the walk ends, with as many results as it needs.
     #[inline(always)]
     fn set_bounds(&mut self, limits: Limits) {
-        let (farthest, slack) = (self.found[limits.k - 1].0, limits.slack + self.wider);
+        let (farthest, slack) = (self.measure(limits), limits.slack + self.wider);
         self.stop = farthest + slack * farthest.abs();
         self.bound = farthest + slack.max(LEAST_ROOM) * farthest.abs();
+    }
+
+    /// The distance by which the walk ends.
+    #[inline(always)]
+    fn measure(&self, limits: Limits) -> f32 {
+        if !self.is_joined(limits) {
+            return self.found[limits.k - 1].0;
+        }
+        let near = self.found[self.bounded_after - 1].0;
+        self.elsewhere.kth_with(&self.found, limits.k).max(near)
     }
 
     /// Of the results beyond the k-th, keeps those that the errors of bytes may have put behind it.

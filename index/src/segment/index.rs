@@ -83,6 +83,13 @@ pub(crate) struct Buffers {
     pub(crate) coded: CodedBuffers,
 }
 
+impl Buffers {
+    /// Begins a search of several indexes: what is found in each of its [searches](Index::search) counts in those that follow.
+    pub(crate) fn begin(&mut self) {
+        self.quantized.begin();
+    }
+}
+
 impl Index {
     /// `vectors` without a graph.
     pub(crate) fn flat(vectors: Vectors) -> Self {
@@ -265,7 +272,7 @@ impl Index {
                 let stats = match reach.depth {
                     Depth::Beam(_) => index.search_beam(query, reach.beam(), accept, scratch, hits),
                     Depth::Slack(slack) => {
-                        index.search_filtered(query, QuantizedSearch::new(reach.k, slack), accept, scratch, hits)
+                        index.search_joined(query, QuantizedSearch::new(reach.k, slack), accept, scratch, hits)
                     }
                 };
                 stats.map(Way::from)

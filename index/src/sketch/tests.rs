@@ -253,7 +253,7 @@ fn several_are_scanned_as_one() {
         Fixture::new(spec, part)
     });
     assert_eq!(parts.each_ref().map(|part| part.sketch.cells.is_some()), [true, false, true, true]);
-    let even = |slot: Slot| slot.0 % 2 == 0;
+    let even = |slot: Slot| slot.0.is_multiple_of(2);
     let mut looked_at = Vec::new();
     for recall in [1.0, 0.99, 0.9] {
         let (mut good, mut estimates, mut buffers, mut nearest) = (0, 0, Sketching::default(), Nearest::default());
