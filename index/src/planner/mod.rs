@@ -24,8 +24,8 @@ pub enum Plan {
     Nothing,
     /// Compare every row that matches.
     Scan,
-    /// Estimate the rows that match by their one-bit codes, but for those that lie far, and compare those that may be among the nearest: all
-    /// but a few of a thousand true neighbours are.
+    /// Estimate the rows that match by their one-bit codes, but for those that lie far, and compare those that may be among the nearest: the
+    /// part of them that is found is as asked for, 99 of a hundred unless another is.
     Coded,
     /// Walk through all rows, keep those that match.
     Walk,
