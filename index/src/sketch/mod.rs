@@ -75,7 +75,7 @@ pub(crate) struct Sketch {
 
 impl Sketch {
     /// The part of the true neighbours that is to be expected of a scan: of those as far away as the k-th, one of 700 is estimated to be too
-    /// far ([`scan`](Sketch::scan)), and hardly any that is nearer; and two or three of a thousand lie in cells that are not looked at.
+    /// far ([`scan`]), and hardly any that is nearer; and two or three of a thousand lie in cells that are not looked at.
     pub(crate) const EXPECTED_RECALL: f32 = 0.997;
 
     /// The part that is looked for where nobody asks for another.
