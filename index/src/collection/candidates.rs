@@ -107,6 +107,10 @@ impl<'a> Candidates<'a> {
         if self.coded(wanted, &|_| true).is_some() {
             return Ok(None);
         }
+        if count < wanted.k {
+            // All are wanted, however near those elsewhere are.
+            buffers.begin();
+        }
         let depth = column.depth(k, wanted.effort);
         let search = match mask {
             Some(mask) => {

@@ -4,8 +4,9 @@
 //! Gou et al., SIGMOD 2025, arXiv:2411.12229, on RaBitQ's codes). One hop scores all 32 from one sequential read, and computes a
 //! single exact distance. It is built whole and not changed after.
 //!
-//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · elsewhere (of several graphs) · rank (hits of it) · masked (among the rows of a mask) · exact
-//! (every row) · params · rotated build calibrate (recall by slack) · save. What is not of one layout serves `compact`, too.
+//! layout (bytes of a row) · entry (where walks begin) · frontier gate walk (a search) · elsewhere (of several graphs) · rank (hits of it) ·
+//! masked (among the rows of a mask) · exact (every row) · params · rotated build calibrate (recall by slack) · save. What is not of one
+//! layout serves `compact`, too.
 
 pub(crate) mod build;
 pub(crate) mod calibrate;

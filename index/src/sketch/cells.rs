@@ -20,7 +20,7 @@ use crate::vectors::dense::{Dense, Line};
 use super::carve::{Carver, SET_ROWS};
 use super::limits::Limits;
 use super::order::{Order, Place};
-use super::scan::ROUNDED;
+use super::slack::ROUNDED;
 
 /// Fewer rows are estimated before cells are chosen.
 const LEAST_ROWS: usize = 8192;

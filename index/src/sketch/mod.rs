@@ -3,7 +3,7 @@
 //! The codes are RaBitQ's (Gao & Long, arXiv:2405.12497) relative to the mean of all rows, or of those near a row, in FastScan blocks of 32
 //! (`distance/fastscan/`). Unlike those of a graph they are not read on the way of a walk but one after the other: 32 rows cost a few dozen
 //! nanoseconds, whatever a row takes. What an estimate may err by is known for each row, so a scan compares the few rows that may be
-//! among the nearest, and no others (`scan.rs`). Many rows lie in an order in which near ones follow each other, so that a scan need not
+//! among the nearest, and no others (`slack.rs`). Many rows lie in an order in which near ones follow each other, so that a scan need not
 //! look at all, and their codes, relative to the centre of these, err the less (`cells.rs`). A sketch is in no file: it is made of the rows whenever they are there.
 
 mod carve;
@@ -12,6 +12,7 @@ mod eligible;
 mod limits;
 mod order;
 mod scan;
+mod slack;
 #[cfg(test)]
 mod tests;
 

@@ -122,6 +122,28 @@ fn every_layout_answers_as_brute_force_does() {
     }
 }
 
+/// Two graphs share a beam, and yet as many are found as are asked for, where neither has so many.
+#[test]
+fn graphs_that_share_a_beam_find_as_many_as_are_asked_for() {
+    let mut random = Random(14);
+    let [mut collection, other] = [0..1500, 1500..2700].map(|ids| {
+        let mut collection = Collection::new(schema(Metric::L2, LayoutPolicy::Quantized)).unwrap();
+        collection.upsert(points(&mut random, ids)).unwrap();
+        collection.compact(&BuildOptions::default());
+        collection
+    });
+    collection.sealed.extend(other.sealed.iter().cloned());
+    let query = vector(&mut random);
+    for k in [10, 1200, 1400, 2000, 2700, 3000] {
+        let (found, explained) = collection.search_explained(&query, Search::new(k)).unwrap();
+        assert_eq!(found.len(), k.min(2700));
+        let exact = collection.search(&query, Search { exact: true, ..Search::new(k) }).unwrap();
+        let good = found.iter().filter(|found| found.score <= exact[exact.len() - 1].score).count();
+        assert!(100 * good >= 98 * found.len(), "{good} of {k}");
+        assert!(explained.iter().all(|explain| explain.kind == IndexKind::Quantized), "{explained:?}");
+    }
+}
+
 /// Whether it is a beam of the usual width, where some rows of a worn segment are dead.
 fn is_usual_beam(depth: Option<Depth>) -> bool {
     const USUAL: usize = SearchParams::DEFAULT_EF;
