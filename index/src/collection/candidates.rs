@@ -10,7 +10,7 @@ use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::segment::{Buffers, Coded, Column, Part, Reach, Way};
-use crate::sketch::{self, Eligible, Sketch};
+use crate::sketch::{Eligible, Sketch};
 
 use super::Collection;
 
@@ -41,13 +41,13 @@ impl Wanted<'_> {
 /// Rows with a vector that may be found.
 pub(super) struct Candidates<'a> {
     pub(super) part: &'a Part,
-    column: &'a Column,
+    pub(super) column: &'a Column,
     /// Points that payload indexes left to be asked by their payloads.
     pub(super) asked: usize,
-    /// Those rows; none where they are all that live but `except`.
+    /// Those rows; none, without a filter, where they are all that live but `except`.
     mask: Option<Mask>,
     except: Option<u32>,
-    count: usize,
+    pub(super) count: usize,
     /// To compare them one by one is cheap, or asked for.
     compared: bool,
 }
@@ -74,7 +74,7 @@ impl Collection {
 }
 
 impl<'a> Candidates<'a> {
-    fn accepts(&self, row: Slot) -> bool {
+    pub(super) fn accepts(&self, row: Slot) -> bool {
         match &self.mask {
             Some(mask) => mask.contains(row),
             None => !self.part.dead.contains(row.0) && Some(row.0) != self.except,
@@ -82,12 +82,12 @@ impl<'a> Candidates<'a> {
     }
 
     /// Rows of the segment that have such a vector.
-    fn of(&self) -> usize {
+    pub(super) fn of(&self) -> usize {
         self.column.len(self.part.segment.table.len())
     }
 
-    /// Puts the nearest into `hits`, and says what a walk was after and what was done; none where they are to be [scanned](scan) with those
-    /// of other segments.
+    /// Puts the nearest into `hits`, and says what a walk was after and what was done; none where they are to be [scanned](super::together::scan)
+    /// with those of other segments.
     pub(super) fn search(
         &self,
         wanted: &Wanted<'_>,
@@ -154,38 +154,10 @@ impl<'a> Candidates<'a> {
         Ok(self.count)
     }
 
-    /// The same for a scan over codes, if there is to be one; `accept` says of slots whether they are of them.
-    fn coded<'s>(&'s self, wanted: &Wanted<'_>, accept: &'s dyn Fn(Slot) -> bool) -> Option<Coded<'s>> {
+    /// They, for a scan over codes, if there is to be one; `accept` says of slots whether they are of them.
+    pub(super) fn coded<'s>(&'s self, wanted: &Wanted<'_>, accept: &'s dyn Fn(Slot) -> bool) -> Option<Coded<'s>> {
         let mask = self.mask.as_ref().filter(|_| self.column.has_all_rows());
-        self.column.coded(wanted.k.min(self.count), mask.map_or(Eligible::If(accept), Eligible::Of), self.count)
+        let eligible = mask.map_or(Eligible::If(accept), Eligible::Of);
+        self.column.scanned()?.coded(wanted.k.min(self.count), eligible, self.count)
     }
-}
-
-/// Scans all of `candidates`, with their segments' numbers, over codes as if they were one: the nearest of all, as far as they are within
-/// `within`. Hands those of each to `take`, with what was done there.
-pub(super) fn scan<'a>(
-    candidates: &[(usize, Candidates<'a>)],
-    wanted: &Wanted<'_>,
-    within: f32,
-    buffers: &mut Buffers,
-    mut take: impl FnMut(usize, &Candidates<'a>, Explain, &[Hit]),
-) -> Result<(), SearchError> {
-    if candidates.is_empty() {
-        return Ok(());
-    }
-    let accepts = candidates.iter().map(|(_, rows)| |slot| rows.accepts(rows.column.row_of(slot)));
-    let accepts: Vec<_> = accepts.collect();
-    let parts = candidates.iter().zip(&accepts);
-    let parts: Vec<_> = parts.map(|((_, rows), accept)| rows.coded(wanted, accept).expect("left for it")).collect();
-    let mut hits = vec![Vec::new(); parts.len()];
-    let asked = sketch::Wanted { k: wanted.k, within, recall: wanted.recall() };
-    let counts = Coded::scan(&parts, wanted.query, asked, (&mut buffers.coded, &mut buffers.scratch), |part, hit| {
-        hits[part].push(hit);
-    })?;
-    for (((number, rows), hits), done) in candidates.iter().zip(&mut hits).zip(counts) {
-        rows.column.translate(hits);
-        let search = Explain::of(Plan::Coded, rows.count, rows.of(), done.distances);
-        take(*number, rows, Explain { estimates: done.estimates, ..search }, hits);
-    }
-    Ok(())
 }

@@ -5,8 +5,8 @@
 //! new point is a new row of the newest segment, and the old row is marked dead in a bitmap beside its segment, until a merge leaves it
 //! out. So a collection is a list of shared, immutable parts, a copy of it costs next to nothing, and whoever has one sees one moment.
 //!
-//! apply: what changes make of it · search, scroll: reading · record: a change as the log keeps it · change: what callers ask for ·
-//! manifest, folder: what lies on disk · journal: the log of an open collection · plan: what is due · upkeep: sealing and merging ·
+//! apply: what changes make of it · search, scroll: reading · candidates, together: one segment searched, and several as one · record: a change as the log keeps it · change: what callers ask for ·
+//! manifest, folder: what lies on disk · journal: the log of an open collection · plan: what is due · upkeep: sealing and merging · joints: segments scanned as one ·
 //! worker: doing so in the background · shared: one writer, many readers · home: options, making and opening ·
 //! snapshot: files of one moment · inspect: a folder looked at · usage: what it takes · salvage: a damaged one read as far as it goes
 
@@ -20,7 +20,7 @@ use crate::named::UNNAMED;
 use crate::params::{BuildOptions, Effort, HnswParams, ParamsError, Recall};
 use crate::quant::nested::Bits;
 use crate::segment::merge::merge;
-use crate::segment::{Column, Index, Part, Segment};
+use crate::segment::{Column, Index, Joint, Part, Segment};
 use crate::spec::VectorSpec;
 use crate::vectors::dense::Vectors;
 
@@ -31,6 +31,7 @@ mod error;
 mod folder;
 mod home;
 mod inspect;
+mod joints;
 mod journal;
 mod lines;
 mod manifest;
@@ -43,6 +44,7 @@ mod shared;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod together;
 mod upkeep;
 mod usage;
 mod worker;
@@ -264,6 +266,8 @@ pub struct Collection {
     fields: Arc<Vec<IndexedField>>,
     /// The large ones, which stay until they are merged.
     sealed: Vec<Part>,
+    /// Of those that are scanned as one.
+    joints: Vec<Arc<Joint>>,
     /// What is being sealed.
     frozen: Vec<Part>,
     /// Where points are added, the newest last.
@@ -295,6 +299,7 @@ impl Collection {
             schema,
             fields: Arc::default(),
             sealed,
+            joints: Vec::new(),
             frozen: Vec::new(),
             growing: Vec::new(),
             operation,
@@ -317,7 +322,7 @@ impl Collection {
         (self.frozen, self.growing) = (Vec::new(), Vec::new());
         let segment = Segment::new(0, table, columns);
         self.schema.make_sketches(&segment, options);
-        self.sealed = vec![Part::new(segment)];
+        (self.sealed, self.joints) = (vec![Part::new(segment)], Vec::new());
     }
 
     /// The point of this id.
@@ -388,7 +393,8 @@ impl Collection {
 
     /// Bytes of vectors, codes, links, ids and payloads, dead rows included.
     pub fn bytes(&self) -> usize {
-        self.parts().map(|part| part.segment.bytes()).sum()
+        let joints = self.joints.iter().map(|joint| joint.bytes());
+        self.parts().map(|part| part.segment.bytes()).chain(joints).sum()
     }
 
     /// Its segments, the oldest first.

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
 
-use super::candidates::{self, Wanted};
-use super::{Collection, Depth, Found, IndexKind, Search};
+use super::candidates::Wanted;
+use super::{Collection, Depth, Found, IndexKind, Search, together};
 use crate::choose::Layout;
 use crate::filter::Estimate;
 use crate::ids::{PointId, Slot};
@@ -53,6 +53,8 @@ struct Done {
     reach: Option<Reach>,
     /// What is to be expected of a scan over codes.
     recall: f32,
+    /// How many others were scanned by the same codes.
+    others: usize,
     search: Explain,
 }
 
@@ -111,7 +113,8 @@ impl Collection {
         let mut explained = Vec::new();
         let using = search.using;
         let filter = search.filter.map(|filter| filter.bound_to(&self.fields));
-        let found = self.search_parts(vector, search, &mut |number, part, Done { asked, reach, recall, search }| {
+        let found = self.search_parts(vector, search, &mut |number, part, done| {
+            let Done { asked, reach, recall, others, search } = done;
             let estimate = filter.as_ref().map(|filter| part.estimate(filter, &self.fields, &self.schema.vectors));
             let vector = self.schema.vectors.get(using).expect("a vector that was searched for");
             let column = part.segment.column(vector.number());
@@ -124,7 +127,10 @@ impl Collection {
                 (Some(_), ..) => None,
             };
             let kind = column.map_or(IndexKind::Flat, Column::kind);
-            let reasons = column.map_or_else(Vec::new, |column| self.reasons(part, column, vector));
+            let mut reasons = column.map_or_else(Vec::new, |column| self.reasons(part, column, vector));
+            if others > 0 {
+                reasons.push(format!("scanned as one with {others} others: the first of them counts what was done"));
+            }
             let depth = reach.map(|reach| reach.depth);
             let explain = SegmentExplain { kind, reasons, expected_recall, depth, estimate, asked, search };
             explained.push((number, explain));
@@ -185,22 +191,30 @@ impl Collection {
             for (number, part) in self.by_size(vector.number()) {
                 let Some(column) = part.segment.column(vector.number()) else {
                     let nothing = Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0);
-                    explain(number, part, Done { asked: 0, reach: None, recall: 1.0, search: nothing });
+                    explain(number, part, Done { asked: 0, reach: None, recall: 1.0, others: 0, search: nothing });
                     continue;
                 };
                 let rows = self.candidates(part, column, &wanted);
                 if let Some((reach, search)) = rows.search(&wanted, buffers, hits)? {
-                    explain(number, part, Done { asked: rows.asked, reach, recall: Sketch::EXPECTED_RECALL, search });
+                    let recall = Sketch::EXPECTED_RECALL;
+                    explain(number, part, Done { asked: rows.asked, reach, recall, others: 0, search });
                     best.extend(part, hits);
                 } else {
                     left.push((number, rows));
                 }
             }
             let recall = wanted.recall().min(Sketch::EXPECTED_RECALL);
-            candidates::scan(&left, &wanted, best.within, buffers, |number, rows, search, hits| {
-                explain(number, rows.part, Done { asked: rows.asked, reach: None, recall, search });
-                best.extend(rows.part, hits);
-            })
+            together::scan(
+                &left,
+                &self.joints,
+                &wanted,
+                best.within,
+                buffers,
+                |(number, rows), (search, others), hits| {
+                    explain(*number, rows.part, Done { asked: rows.asked, reach: None, recall, others, search });
+                    best.extend(rows.part, hits);
+                },
+            )
         })?;
         let metric = vector.spec().metric();
         let found = best.into_sorted().into_iter();

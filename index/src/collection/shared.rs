@@ -55,7 +55,7 @@ pub struct SharedCollection {
     worker: Option<Worker>,
 }
 
-/// What callers and background threads share. Locks are taken in this order: `rewriting`, `store`, `journal`, `view`.
+/// What callers and background threads share. Locks are taken in this order: `joining`, `rewriting`, `store`, `journal`, `view`.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: Options,
@@ -73,6 +73,8 @@ pub(super) struct Shared {
     closed: AtomicBool,
     /// Held while segments are merged.
     pub(super) rewriting: Mutex<()>,
+    /// Held while segments are put together to be scanned as one.
+    pub(super) joining: Mutex<()>,
     /// Why the last sealing or merge failed, if it did.
     error: Mutex<Option<String>>,
     /// What failed in the background, until somebody is told.
@@ -131,6 +133,7 @@ impl SharedCollection {
             store: Mutex::new(store),
             closed: AtomicBool::new(false),
             rewriting: Mutex::default(),
+            joining: Mutex::default(),
             error: Mutex::default(),
             untold: Mutex::default(),
         });

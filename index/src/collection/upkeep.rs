@@ -257,6 +257,7 @@ impl Shared {
         self.make_sketches(&BuildOptions::default());
         while self.seal_due() && self.seal()? {}
         while self.rewrite(false, &BuildOptions::default())? {}
+        while self.join(&BuildOptions::default()) {}
         Ok(())
     }
 

@@ -1,7 +1,9 @@
-//! The background threads of a collection: one seals, one builds graphs and merges, both at low priority.
+//! The background threads of a collection: one seals, one puts together what is scanned as one, one builds graphs and merges; all at
+//! low priority.
 //!
-//! Sealing is quick and keeps the log short; a merge may take minutes, and no seal waits for it. In all of a process one collection
-//! merges at a time, on a pool of its own, so that memory and cores are bounded however many collections there are.
+//! Sealing is quick and keeps the log short; to put segments together may take seconds, a merge minutes, and no seal waits for either. In
+//! all of a process one collection merges at a time, on a pool of its own, and one puts segments together, so that memory and cores are
+//! bounded however many collections there are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,10 +23,11 @@ const NAP: Duration = Duration::from_secs(1);
 /// Changes after which it is looked whether something is due.
 const CHANGES: usize = 64;
 
-/// Held by the collection that merges.
+/// Held by the collection that merges, and by the one that puts segments together.
 static MERGING: Mutex<()> = Mutex::new(());
+static JOINING: Mutex<()> = Mutex::new(());
 
-/// Two threads, ended when this is dropped.
+/// Three threads, ended when this is dropped.
 #[derive(Debug)]
 pub(super) struct Worker {
     signal: Arc<Signal>,
@@ -54,6 +57,13 @@ impl Signal {
         }
     }
 
+    /// A build under way is given up when the thread is to end: the progress it reports unwinds it.
+    fn give_up_if_stopped(&self) {
+        if self.stopped() {
+            resume_unwind(Box::new(GivenUp));
+        }
+    }
+
     fn wake(&self) {
         let _asleep = self.asleep.lock();
         self.wake.notify_all();
@@ -74,7 +84,7 @@ impl Worker {
             };
             std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has a thread to give")
         };
-        let threads = vec![spawn("vicino-seal", seal), spawn("vicino-merge", merge)];
+        let threads = vec![spawn("vicino-seal", seal), spawn("vicino-join", join), spawn("vicino-merge", merge)];
         Worker { signal, changes: AtomicUsize::new(0), threads: Mutex::new(threads) }
     }
 
@@ -87,7 +97,7 @@ impl Worker {
 }
 
 impl Worker {
-    /// Ends both threads and waits for them; a merge under way is given up.
+    /// Ends its threads and waits for them; a merge under way is given up.
     pub(super) fn stop(&self) {
         self.signal.stop.store(true, Ordering::Relaxed);
         self.signal.wake();
@@ -114,14 +124,21 @@ fn seal(shared: &Shared, signal: &Signal) {
     }
 }
 
-/// Makes the sketches that are missing, and merges what is due. A build under way is given up when the thread is to end: the progress it
-/// reports unwinds it.
-fn merge(shared: &Shared, signal: &Signal) {
-    let progress = |_: usize, _: usize| {
-        if signal.stopped() {
-            resume_unwind(Box::new(GivenUp));
+/// Puts segments together that are to be scanned as one.
+fn join(shared: &Shared, signal: &Signal) {
+    let progress = |_: usize, _: usize| signal.give_up_if_stopped();
+    let options = BuildOptions { threads: 1, progress: Some(&progress) };
+    while !signal.stopped() {
+        let Some(_turn) = JOINING.try_lock_for(NAP) else { continue };
+        if unless_given_up(|| shared.join(&options)) != Some(true) {
+            return;
         }
-    };
+    }
+}
+
+/// Makes the sketches that are missing, and merges what is due.
+fn merge(shared: &Shared, signal: &Signal) {
+    let progress = |_: usize, _: usize| signal.give_up_if_stopped();
     // On threads of its own, so that no collection waits for the merge of another to have what it searches by.
     let apart = BuildOptions { threads: build_threads(), progress: Some(&progress) };
     if unless_given_up(|| shared.make_sketches(&apart)).is_none() {

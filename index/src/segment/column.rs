@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::index::{Buffers, Index, IndexKind};
 use super::reach::{Depth, Reach, Way};
-use super::scanned::Coded;
+use super::scanned::Scanned;
 use super::tombstones::Tombstones;
 use crate::bytes::Array;
 use crate::graph::check::{GraphFault, GraphReport};
@@ -21,7 +21,6 @@ use crate::params::{BuildOptions, Effort};
 use crate::planner::Explain;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
-use crate::sketch::Eligible;
 use crate::spec::VectorSpec;
 use crate::storage::format::{FileId, IndexFile, OpenError, SaveError, Section};
 use crate::vectors::dense::Vectors;
@@ -221,9 +220,9 @@ impl Column {
         }
     }
 
-    /// As [`Index::coded`], of slots.
-    pub(crate) fn coded<'a>(&'a self, k: usize, eligible: Eligible<'a>, matching: usize) -> Option<Coded<'a>> {
-        self.index.coded(k, eligible, matching)
+    /// The vectors, by their slots, where there is no graph.
+    pub(crate) fn scanned(&self) -> Option<&Scanned> {
+        self.index.scanned()
     }
 
     /// As [`Index::search`], of rows.

@@ -21,7 +21,7 @@ use crate::quant::byte::Scale;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
 use crate::scratch::Scratch;
-use crate::sketch::{Eligible, Sketch};
+use crate::sketch::Sketch;
 use crate::spec::VectorSpec;
 use crate::storage::format::{self, FileId, IndexFile, OpenError, SaveError, Section};
 use crate::storage::save::{vector_bytes, vectors};
@@ -29,7 +29,7 @@ use crate::vectors::dense::Vectors;
 use crate::vfs::Vfs;
 
 use super::reach::{Depth, Reach, Way};
-use super::scanned::{Coded, CodedBuffers, Scanned};
+use super::scanned::{CodedBuffers, Scanned};
 
 /// How the vectors of a segment are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,10 +241,10 @@ impl Index {
         }
     }
 
-    /// As [`Scanned::coded`], where there is no graph.
-    pub(crate) fn coded<'a>(&'a self, k: usize, eligible: Eligible<'a>, matching: usize) -> Option<Coded<'a>> {
+    /// The vectors, where there is no graph.
+    pub(crate) fn scanned(&self) -> Option<&Scanned> {
         match self {
-            Index::Flat(rows) => rows.coded(k, eligible, matching),
+            Index::Flat(rows) => Some(rows),
             _ => None,
         }
     }

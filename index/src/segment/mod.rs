@@ -4,7 +4,7 @@
 //! until a merge leaves it out. Points may have several vectors, each by a name: a column for each of these, of the rows that have one.
 //! A column whose name is gone stays, unseen, until the segment is [rid](Part::rid) of it.
 //!
-//! table: ids, versions, payloads · index: vectors and the graph · scanned: without one · column: an index, of the rows that have the vector ·
+//! table: ids, versions, payloads · index: vectors and the graph · scanned: without one · joint: codes of several · column: an index, of the rows that have the vector ·
 //! indexes: of payloads · tombstones: dead rows · matching: rows that pass a filter · builder: rows put into a segment ·
 //! merge: several into one
 
@@ -21,6 +21,7 @@ pub(crate) mod builder;
 mod column;
 pub(crate) mod index;
 mod indexes;
+mod joint;
 mod matching;
 pub(crate) mod merge;
 mod reach;
@@ -32,6 +33,7 @@ pub(crate) use column::{Column, DamagedColumn};
 pub use index::IndexKind;
 pub(crate) use index::{Buffers, Index};
 use indexes::Indexes;
+pub(crate) use joint::Joint;
 pub use reach::Depth;
 pub(crate) use reach::{Reach, Way};
 pub(crate) use scanned::Coded;
@@ -83,7 +85,12 @@ impl Segment {
 
     /// The vectors of this number, if any row has one.
     pub(crate) fn column(&self, number: u32) -> Option<&Column> {
-        self.columns.iter().find(|column| column.number == number).map(|column| &**column)
+        self.shared_column(number).map(|column| &**column)
+    }
+
+    /// As [`column`](Segment::column), to be known again when the segment is gone.
+    pub(crate) fn shared_column(&self, number: u32) -> Option<&Arc<Column>> {
+        self.columns.iter().find(|column| column.number == number)
     }
 
     /// Makes sketches of the vectors that are worth one and have none; where so many rows' vectors may take `memory`, if that is bounded.

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use crate::compare::{Nearest, Whole};
+use crate::compare::{Compare, Nearest, Whole};
+use crate::distance::simd::Simd;
 use crate::ids::Slot;
 use crate::params::BuildOptions;
 use crate::qgraph::load;
@@ -27,10 +28,11 @@ pub(crate) struct CodedBuffers {
     nearest: Nearest,
 }
 
-/// Rows that are scanned by their codes.
+/// Rows that are scanned by the codes of one sketch.
 pub(crate) struct Coded<'a> {
-    vectors: &'a Vectors,
     sketch: &'a Sketch,
+    /// The vectors, in parts, with the first of the sketch's rows that is in each, in order.
+    vectors: Vec<(u32, &'a Vectors)>,
     eligible: Eligible<'a>,
 }
 
@@ -64,36 +66,82 @@ impl Scanned {
         let sketch = self.sketch.get()?;
         let coded = eligible.estimated(sketch) * sketch.row_bytes() + 4 * k * row_bytes;
         let is_cheaper = FEWER * coded <= matching * row_bytes;
-        is_cheaper.then_some(Coded { vectors: &self.vectors, sketch, eligible })
+        is_cheaper.then(|| Coded::new(sketch, vec![(0, &self.vectors)], eligible))
     }
 }
 
-impl Coded<'_> {
-    /// Scans all `parts`, which are of one spec, as if they were one, and hands what is nearest to `take`, nearest first, with the number of
-    /// its part. Says what was done in each.
+impl<'a> Coded<'a> {
+    /// Rows of `sketch`; those that are eligible are among `vectors`, in parts, with the first row of each, in order.
+    pub(crate) fn new(sketch: &'a Sketch, vectors: Vec<(u32, &'a Vectors)>, eligible: Eligible<'a>) -> Self {
+        Coded { sketch, vectors, eligible }
+    }
+
+    /// Scans all `shares`, which are of one spec, as if they were one, and hands what is nearest to `take`, nearest first, with the number of
+    /// its share. Says what was done in each.
     pub(crate) fn scan(
-        parts: &[Coded<'_>],
+        shares: &[Coded<'_>],
         query: VectorRef<'_>,
         wanted: Wanted,
         (buffers, scratch): (&mut CodedBuffers, &mut Scratch),
         mut take: impl FnMut(usize, Hit),
     ) -> Result<Vec<Counts>, SearchError> {
         let CodedBuffers { query: loaded, sketching, nearest } = buffers;
-        if let [first, ..] = parts {
-            load(&first.vectors.spec(), query, loaded)?;
-            with_rows!(first.vectors, rows => {
+        if let Some((_, first)) = shares.iter().flat_map(|share| &share.vectors).next() {
+            load(&first.spec(), query, loaded)?;
+            with_rows!(first, rows => {
                 let query = rows.encode(query, &mut scratch.query)?;
-                let shares = parts.iter().map(|part| {
-                    let rows = part.vectors.like(rows).expect("rows of one spec");
-                    Share { sketch: part.sketch, by: Whole { space: rows.view(), query }, eligible: part.eligible }
+                let shares = shares.iter().map(|Coded { sketch, vectors, eligible }| {
+                    let parts = vectors.iter().map(|&(first, vectors)| {
+                        let rows = vectors.like(rows).expect("rows of one spec");
+                        (first, Whole { space: rows.view(), query })
+                    });
+                    Share { sketch, by: InParts(parts.collect()), eligible: *eligible }
                 });
                 sketch::scan(&shares.collect::<Vec<_>>(), loaded, wanted, sketching, nearest);
             });
             for &(distance, row) in nearest.rows() {
-                let (part, slot) = sketching.locate(row);
-                take(part, Hit { slot: Slot(slot), distance });
+                let (share, slot) = sketching.locate(row);
+                take(share, Hit { slot: Slot(slot), distance });
             }
         }
-        Ok((0..parts.len()).map(|part| sketching.counts(part)).collect())
+        Ok((0..shares.len()).map(|share| sketching.counts(share)).collect())
+    }
+}
+
+/// Rows that lie in parts, with the first of each, in order.
+struct InParts<C>(Vec<(u32, C)>);
+
+impl<C> InParts<C> {
+    /// The part of a row, and which it is there.
+    #[inline(always)]
+    fn part(&self, slot: u32) -> (&C, u32) {
+        let at = self.0.partition_point(|&(first, _)| first <= slot) - 1;
+        let (first, by) = &self.0[at];
+        (by, slot - first)
+    }
+}
+
+impl<C: Compare> Compare for InParts<C> {
+    #[inline(always)]
+    fn errs(&self) -> bool {
+        self.0.iter().any(|(_, by)| by.errs())
+    }
+
+    #[inline(always)]
+    fn distance<S: Simd>(&self, simd: S, slot: u32) -> f32 {
+        let (by, slot) = self.part(slot);
+        by.distance(simd, slot)
+    }
+
+    #[inline(always)]
+    fn margin(&self, slot: u32) -> f32 {
+        let (by, slot) = self.part(slot);
+        by.margin(slot)
+    }
+
+    #[inline(always)]
+    fn fetch(&self, slot: u32) {
+        let (by, slot) = self.part(slot);
+        by.fetch(slot);
     }
 }

@@ -99,6 +99,11 @@ impl Sketch {
         Self::supports(spec) && rows >= LEAST_ROWS && bytes >= LEAST_BYTES && 2 * Self::bytes_of(spec, rows) <= bytes
     }
 
+    /// Whether a scan of so many rows need not look at all of them.
+    pub(crate) fn is_carved(spec: VectorSpec, rows: usize) -> bool {
+        Self::supports(spec) && Cells::are_worth(spec.metric(), rows)
+    }
+
     /// Of `rows` rows, which `decode` writes as numbers. Panics unless there are codes of `spec`. Cost: a rotation of each row. It is as
     /// parallel as `options` say, and the same on any number of threads.
     pub(crate) fn new(

@@ -19,6 +19,7 @@ mod crash;
 mod damage;
 mod failures;
 mod golden;
+mod joints;
 mod layouts;
 mod model;
 mod mutants;

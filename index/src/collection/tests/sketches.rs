@@ -12,11 +12,11 @@ use crate::vfs::Keep;
 use crate::{BuildOptions, ElementType, LayoutPolicy, Metric, PointId, VectorSpec};
 
 /// 256 bytes a vector: 1,024 of them are worth a sketch.
-const DIM: usize = 64;
+pub(super) const DIM: usize = 64;
 const WORTH: usize = 1024;
-const K: usize = 10;
+pub(super) const K: usize = 10;
 
-fn schema() -> Schema {
+pub(super) fn schema() -> Schema {
     Schema::new(VectorSpec::new(DIM, Metric::L2, ElementType::F32).unwrap())
 }
 
@@ -27,18 +27,18 @@ fn vector(random: &mut Random) -> Vec<f32> {
     (0..DIM).map(|_| of_place.below(1000) as f32 / 100.0 + random.below(1000) as f32 / 400.0).collect()
 }
 
-fn points(random: &mut Random, ids: std::ops::Range<u64>) -> Vec<Point> {
+pub(super) fn points(random: &mut Random, ids: std::ops::Range<u64>) -> Vec<Point> {
     let payload = |id: u64| Payload::from_iter([("a".into(), (id % 2).into())]);
     ids.map(|id| Point { id: PointId::Integer(id), vectors: vector(random).into(), payload: payload(id) }).collect()
 }
 
-fn odd() -> Filter {
+pub(super) fn odd() -> Filter {
     let path = PayloadPath::parse("a").unwrap();
     Filter { must: vec![Condition::Field(path, Test::Any(HashSet::from([Scalar::Integer(1)])))], ..Filter::default() }
 }
 
 /// The part of the exact answers that a search finds, over a few queries.
-fn recall(collection: &Collection, filter: Option<&Filter>, seed: u64) -> f64 {
+pub(super) fn recall(collection: &Collection, filter: Option<&Filter>, seed: u64) -> f64 {
     let (mut random, mut good, queries) = (Random(seed), 0, 20);
     for _ in 0..queries {
         let query = vector(&mut random);
@@ -55,7 +55,7 @@ fn recall(collection: &Collection, filter: Option<&Filter>, seed: u64) -> f64 {
     good as f64 / (K * queries) as f64
 }
 
-fn plans(collection: &Collection, filter: Option<&Filter>) -> Vec<(usize, SegmentExplain)> {
+pub(super) fn plans(collection: &Collection, filter: Option<&Filter>) -> Vec<(usize, SegmentExplain)> {
     let query = vector(&mut Random(1));
     let (_, explained) = collection.search_explained(&query, Search { filter, ..Search::new(K) }).unwrap();
     explained.into_iter().map(|explain| (explain.search.rows, explain)).collect()

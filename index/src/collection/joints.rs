@@ -1,0 +1,96 @@
+//! Which sealed segments without a graph are scanned as one: [`Joint`]s of a collection.
+//!
+//! While points come faster than graphs are built, segments wait for theirs. As soon as [`FEWEST`] of them are scanned one by one, they are
+//! put together, with those joints that are not much larger: sizes then at least double from one joint to the next, so there are few, and
+//! each row is sketched as often as sizes double.
+
+use std::sync::Arc;
+
+use super::Collection;
+use super::shared::Shared;
+use crate::ids::Slot;
+use crate::named::NamedVector;
+use crate::params::BuildOptions;
+use crate::segment::{Column, Joint};
+use crate::sketch::Sketch;
+
+/// Columns that are worth being put together.
+const FEWEST: usize = 4;
+
+/// A joint takes part in the next if it has no more than so many times the rows that are put to it.
+const LARGER: usize = 2;
+
+/// A joint is of use while it has no more than so many times the rows that are still there.
+const GONE: usize = 2;
+
+impl Collection {
+    /// The columns that are to be put together next, all of one vector; none if that is not worth it.
+    pub(super) fn joint_due(&self) -> Option<Vec<Arc<Column>>> {
+        self.schema.vectors.iter().find_map(|vector| self.joint_due_of(vector))
+    }
+
+    fn joint_due_of(&self, vector: &NamedVector) -> Option<Vec<Arc<Column>>> {
+        let columns = self.sketched(vector.number());
+        let rows = |columns: &[&Arc<Column>]| columns.iter().map(|column| rows_of(column)).sum::<usize>();
+        let of = |joint: &Joint| columns.iter().copied().filter(|column| joint.holds(column)).collect::<Vec<_>>();
+        let is_loose = |column: &&Arc<Column>| !self.joints.iter().any(|joint| joint.holds(column));
+        let mut chosen: Vec<_> = columns.iter().copied().filter(is_loose).collect();
+        if chosen.len() < FEWEST {
+            return None;
+        }
+        let mut joined: Vec<_> = self.joints.iter().map(|joint| of(joint)).collect();
+        joined.sort_by_key(|columns| rows(columns));
+        for columns in joined {
+            if rows(&columns) <= LARGER * rows(&chosen) {
+                chosen.extend(columns);
+            }
+        }
+        let (spec, rows) = (vector.spec(), rows(&chosen));
+        let bytes = || chosen.iter().map(|column| column.bytes()).sum::<usize>() + Sketch::bytes_of(spec, rows);
+        let fits = rows <= Slot::MAX_ROWS && self.schema.layout.memory(rows).is_none_or(|memory| bytes() <= memory);
+        (fits && Sketch::is_carved(spec, rows)).then(|| chosen.into_iter().cloned().collect())
+    }
+
+    /// The sealed columns of vector `number` that are scanned by codes.
+    fn sketched(&self, number: u32) -> Vec<&Arc<Column>> {
+        let columns = self.sealed.iter().filter_map(|part| part.segment.shared_column(number));
+        columns.filter(|column| column.scanned().is_some_and(|rows| rows.has_sketch())).collect()
+    }
+
+    /// Takes `joint`, and lets go of those that it, or what has become of their columns, leaves without use.
+    pub(super) fn join(&mut self, joint: Option<Joint>) {
+        let joints = joint.map(Arc::new).into_iter().chain(std::mem::take(&mut self.joints));
+        let mut kept: Vec<Arc<Joint>> = Vec::new();
+        for joint in joints {
+            let columns = self.sealed.iter().flat_map(|part| part.segment.columns());
+            let own = |column: &&Column| joint.holds(column) && !kept.iter().any(|newer| newer.holds(column));
+            let (count, rows) = columns.filter(own).fold((0, 0), |(n, rows), column| (n + 1, rows + rows_of(column)));
+            if count > 1 && joint.len() <= GONE * rows {
+                kept.push(joint);
+            }
+        }
+        self.joints = kept;
+    }
+}
+
+/// Vectors in a column without a graph.
+fn rows_of(column: &Column) -> usize {
+    column.scanned().map_or(0, |rows| rows.vectors.len())
+}
+
+impl Shared {
+    /// Puts together the columns that are due, if there are any, and lets go of joints without use; whether there were any. The sketch's
+    /// making is as parallel as `options` say.
+    pub(super) fn join(&self, options: &BuildOptions<'_>) -> bool {
+        let _alone = self.joining.lock();
+        let joint = self.view().joint_due().map(|columns| Joint::new(&columns, options));
+        let (made, is_empty) = (joint.is_some(), self.view().joints.is_empty());
+        if made || !is_empty {
+            let _no_change = self.journal.lock();
+            let mut next = Collection::clone(&self.view());
+            next.join(joint);
+            self.publish(next);
+        }
+        made
+    }
+}

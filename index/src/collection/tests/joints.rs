@@ -1,0 +1,139 @@
+//! Segments that are scanned as one: which are, what is found there, and what is left once some of them are gone.
+
+use std::sync::Arc;
+
+use super::Random;
+use super::sketches::{DIM, K, odd, plans, points, recall, schema};
+use super::workload::{dir, file_system};
+use crate::collection::*;
+use crate::planner::Plan;
+use crate::segment::Joint;
+use crate::vfs::Keep;
+use crate::{BuildOptions, LayoutPolicy, PointId};
+
+const ROWS: u64 = 2400;
+
+/// Adds points as a segment of their own.
+fn add(collection: &mut Collection, random: &mut Random, batch: u64) {
+    collection.upsert(points(random, batch * ROWS..(batch + 1) * ROWS)).unwrap();
+    collection.sealed.append(&mut collection.growing);
+}
+
+/// Puts together what is due, and says how many segments that were.
+fn join(collection: &mut Collection) -> usize {
+    let columns = collection.joint_due().unwrap_or_default();
+    let joint = (!columns.is_empty()).then(|| Joint::new(&columns, &BuildOptions::default()));
+    collection.join(joint);
+    columns.len()
+}
+
+/// Rows that a search estimates.
+fn estimated(collection: &Collection) -> u64 {
+    plans(collection, None).iter().map(|(_, explain)| explain.search.estimates).sum()
+}
+
+/// How many others each segment is scanned with.
+fn others(collection: &Collection) -> Vec<usize> {
+    let with = |reason: &String| reason.strip_prefix("scanned as one with ")?.split(' ').next()?.parse().ok();
+    let of = |(_, explain): &(usize, SegmentExplain)| explain.reasons.iter().find_map(with).unwrap_or(0);
+    plans(collection, None).iter().map(of).collect()
+}
+
+#[test]
+fn segments_are_put_together_as_sizes_double() {
+    let seed = 5;
+    let (mut random, mut collection) = (Random(seed), Collection::new(schema()).unwrap());
+    let mut joined = Vec::new();
+    for batch in 0..17 {
+        add(&mut collection, &mut random, batch);
+        joined.push(join(&mut collection));
+    }
+    // Four, with four more, and with four more; then four apart, for the others are three times as many.
+    assert_eq!(joined, [0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 12, 0, 0, 0, 4, 0]);
+    let mut expected = vec![11; 12];
+    expected.extend([3, 3, 3, 3, 0]);
+    assert_eq!(others(&collection), expected);
+    let all = collection.rows() as u64;
+    assert!(estimated(&collection) < all / 3, "seed {seed}: {} of {all}", estimated(&collection));
+}
+
+/// Points that were replaced or removed are not found, nor those of segments that are gone, and hardly any other is missed.
+#[test]
+fn what_is_scanned_as_one_is_found() {
+    let seed = 6;
+    let (mut random, mut collection) = (Random(seed), Collection::new(schema()).unwrap());
+    (0..6).for_each(|batch| add(&mut collection, &mut random, batch));
+    let apart = estimated(&collection);
+    assert_eq!((join(&mut collection), join(&mut collection)), (6, 0));
+    assert!(2 * estimated(&collection) < apart, "seed {seed}: {} of {apart}", estimated(&collection));
+    let removed: Vec<PointId> = (0..6 * ROWS).step_by(3).map(PointId::Integer).collect();
+    collection.delete(&removed);
+    collection.upsert(points(&mut random, 4000..4500)).unwrap();
+    for filter in [None, Some(odd())] {
+        let recall = recall(&collection, filter.as_ref(), seed + 1);
+        assert!(recall >= 0.98, "seed {seed}: {recall}");
+    }
+    let before = collection.bytes();
+    for (left, of_joint) in [(5, 4), (3, 2), (2, 0)] {
+        collection.sealed.truncate(left);
+        collection.join(None);
+        let mut expected = vec![of_joint; left];
+        expected.resize(left + collection.growing.len(), 0);
+        assert_eq!(others(&collection), expected, "{left} left");
+        let recall = recall(&collection, None, seed + 2);
+        assert!(recall >= 0.98, "seed {seed}: {recall} with {left} left");
+    }
+    assert!(collection.joints.is_empty() && collection.bytes() < before);
+}
+
+/// A row of one whose segment has the nearest vectors of all.
+#[test]
+fn a_segment_that_is_gone_hides_nothing() {
+    let (mut random, mut collection) = (Random(7), Collection::new(schema()).unwrap());
+    (0..4).for_each(|batch| add(&mut collection, &mut random, batch));
+    assert_eq!(join(&mut collection), 4);
+    let gone = collection.sealed.remove(1);
+    collection.join(None);
+    for row in (0..gone.segment.table.len() as u32).step_by(100) {
+        let vector = gone.view(row, &collection.schema.vectors).vector("").unwrap();
+        let found = collection.search(&vector, Search::new(K)).unwrap();
+        let exact = collection.search(&vector, Search { exact: true, ..Search::new(K) }).unwrap();
+        assert_eq!((found.len(), found[0].point.id()), (K, exact[0].point.id()), "row {row}");
+        assert!(found.iter().all(|found| found.score > 0.0), "row {row}");
+    }
+}
+
+/// Not where vectors may take so few bytes.
+#[test]
+fn a_joint_takes_no_more_than_there_is_room_for() {
+    let own = 4 * DIM + 16 + 4 + 1;
+    for (bytes_per_vector, joined) in [(own + 10, 0), (own + 100, 4)] {
+        let layout = LayoutPolicy::Auto { bytes_per_vector: Some(bytes_per_vector) };
+        let mut collection = Collection::new(Schema { layout, ..schema() }).unwrap();
+        (0..4).for_each(|batch| add(&mut collection, &mut Random(batch), batch));
+        assert_eq!(join(&mut collection), joined, "{bytes_per_vector} bytes");
+    }
+}
+
+/// Sealed segments are put together beside all else, and again after a start; whoever has an older view goes on with that.
+#[test]
+fn segments_are_put_together_again_after_a_start() {
+    let (fs, mut random) = (file_system(), Random(9));
+    let merge_bytes = ROWS as usize * 4 * DIM;
+    let options = Options { upkeep: Upkeep::Tended, seal_rows: ROWS as usize, merge_bytes, ..Options::default() };
+    let collection = SharedCollection::create(Arc::new(fs.clone()), dir(), schema(), options).unwrap();
+    let mut before = collection.read();
+    for batch in 0..4 {
+        before = collection.read();
+        collection.write(Change::Upsert(points(&mut random, batch * ROWS..(batch + 1) * ROWS))).unwrap();
+        collection.tend().unwrap();
+    }
+    assert_eq!((others(&collection.read()), others(&before)), (vec![3; 4], vec![0; 3]));
+    assert!(plans(&collection.read(), None).iter().all(|(_, explain)| explain.search.plan == Plan::Coded));
+    drop((collection, before));
+    let opened = SharedCollection::open(Arc::new(fs.crash(Keep::Nothing)), dir(), options).unwrap();
+    assert_eq!(others(&opened.read()), [0; 4]);
+    opened.tend().unwrap();
+    assert_eq!(others(&opened.read()), [3; 4]);
+    assert!(recall(&opened.read(), None, 10) >= 0.98);
+}
