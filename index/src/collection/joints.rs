@@ -54,7 +54,7 @@ impl Collection {
     /// The sealed columns of vector `number` that are scanned by codes.
     fn sketched(&self, number: u32) -> Vec<&Arc<Column>> {
         let columns = self.sealed.iter().filter_map(|part| part.segment.shared_column(number));
-        columns.filter(|column| column.scanned().is_some_and(|rows| rows.has_sketch())).collect()
+        columns.filter(|column| column.is_sketched()).collect()
     }
 
     /// Takes `joint`, and lets go of those that it, or what has become of their columns, leaves without use.

@@ -225,6 +225,11 @@ impl Column {
         self.index.scanned()
     }
 
+    /// Whether there is no graph, but a sketch.
+    pub(crate) fn is_sketched(&self) -> bool {
+        self.scanned().is_some_and(Scanned::has_sketch)
+    }
+
     /// As [`Index::search`], of rows.
     pub(crate) fn search(
         &self,
