@@ -49,7 +49,7 @@ pub enum SyncMode {
 /// Who seals and merges segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Upkeep {
-    /// Two threads of the collection's own, at low priority: one seals, one builds graphs and merges.
+    /// Three threads of the collection's own, at low priority: one seals, one puts together what is scanned as one, one builds graphs and merges.
     #[default]
     Background,
     /// The write that makes it due, before it returns.

@@ -1,4 +1,4 @@
-//! Readers beside a writer, on real files, while two threads seal and merge: every view is one whole moment, and nothing is lost when
+//! Readers beside a writer, on real files, while threads seal and merge: every view is one whole moment, and nothing is lost when
 //! the collection is dropped in the middle of a merge.
 
 use std::collections::{BTreeMap, BTreeSet};
