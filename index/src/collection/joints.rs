@@ -57,19 +57,24 @@ impl Collection {
         columns.filter(|column| column.is_sketched()).collect()
     }
 
-    /// Takes `joint`, and lets go of those that it, or what has become of their columns, leaves without use.
+    /// Takes `joint`, and lets go of those without use.
     pub(super) fn join(&mut self, joint: Option<Joint>) {
-        let joints = joint.map(Arc::new).into_iter().chain(std::mem::take(&mut self.joints));
+        self.joints.splice(..0, joint.map(Arc::new));
+        self.joints = self.joints_of_use();
+    }
+
+    /// The joints, the newest first, without those that newer ones, or what has become of their columns, leave without use.
+    fn joints_of_use(&self) -> Vec<Arc<Joint>> {
         let mut kept: Vec<Arc<Joint>> = Vec::new();
-        for joint in joints {
+        for joint in &self.joints {
             let columns = self.sealed.iter().flat_map(|part| part.segment.columns());
             let own = |column: &&Column| joint.holds(column) && !kept.iter().any(|newer| newer.holds(column));
             let (count, rows) = columns.filter(own).fold((0, 0), |(n, rows), column| (n + 1, rows + rows_of(column)));
             if count > 1 && joint.len() <= GONE * rows {
-                kept.push(joint);
+                kept.push(Arc::clone(joint));
             }
         }
-        self.joints = kept;
+        kept
     }
 }
 
@@ -83,9 +88,11 @@ impl Shared {
     /// making is as parallel as `options` say.
     pub(super) fn join(&self, options: &BuildOptions<'_>) -> bool {
         let _alone = self.joining.lock();
-        let joint = self.view().joint_due().map(|columns| Joint::new(&columns, options));
-        let (made, is_empty) = (joint.is_some(), self.view().joints.is_empty());
-        if made || !is_empty {
+        // No view is kept meanwhile: it would keep segments that are replaced.
+        let due = self.view().joint_due();
+        let joint = due.map(|columns| Joint::new(&columns, options));
+        let (made, view) = (joint.is_some(), self.view());
+        if made || view.joints_of_use().len() < view.joints.len() {
             let _no_change = self.journal.lock();
             let mut next = Collection::clone(&self.view());
             next.join(joint);
