@@ -1,8 +1,8 @@
 //! [`Joint`]: a sketch of the vectors of several columns, as if they were one column's.
 //!
-//! What a scan over cells looks at hardly depends on how many rows there are: with more of them cells lie closer, and the nearest rows too.
-//! So to scan several segments one by one costs as many times more as there are of them, and segments come faster than a graph is built of
-//! them. A joint sketch is made in a small part of that time. It holds codes alone, of columns that live elsewhere, and may go before it
+//! What a scan over cells looks at grows more slowly than the rows: with more of them cells lie closer, and the nearest rows too; the less
+//! so, the more directions rows vary in. So to scan several segments one by one costs more than to scan them as one, and segments come
+//! faster than a graph is built of them. A joint sketch is made in a small part of that time. It holds codes alone, of columns that live elsewhere, and may go before it
 //! does: their rows are found no more.
 
 use std::ops::Range;
