@@ -1,8 +1,8 @@
 //! Which sealed segments without a graph are scanned as one: [`Joint`]s of a collection.
 //!
 //! While points come faster than graphs are built, segments wait for theirs. As soon as [`FEWEST`] of them are scanned one by one, they are
-//! put together, with those joints that are not much larger: sizes then at least double from one joint to the next, so there are few, and
-//! each row is sketched as often as sizes double.
+//! put together, with those joints that are not much larger: each joint has then more than twice the rows of the next, so there are few, and
+//! a row is sketched again only when its joint grows by half or more.
 
 use std::sync::Arc;
 

@@ -5,8 +5,9 @@
 //! new point is a new row of the newest segment, and the old row is marked dead in a bitmap beside its segment, until a merge leaves it
 //! out. So a collection is a list of shared, immutable parts, a copy of it costs next to nothing, and whoever has one sees one moment.
 //!
-//! apply: what changes make of it · search, scroll: reading · candidates, together: one segment searched, and several as one · record: a change as the log keeps it · change: what callers ask for ·
-//! manifest, folder: what lies on disk · journal: the log of an open collection · plan: what is due · upkeep: sealing and merging · joints: segments scanned as one ·
+//! apply: what changes make of it · search, scroll: reading · candidates, together: one segment searched, and several as one ·
+//! record: a change as the log keeps it · change: what callers ask for · manifest, folder: what lies on disk ·
+//! journal: the log of an open collection · plan: what is due · upkeep: sealing and merging · joints: which segments are scanned as one ·
 //! worker: doing so in the background · shared: one writer, many readers · home: options, making and opening ·
 //! snapshot: files of one moment · inspect: a folder looked at · usage: what it takes · salvage: a damaged one read as far as it goes
 

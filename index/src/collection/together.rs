@@ -1,4 +1,7 @@
 //! Scanning segments over codes, as if they were one.
+//!
+//! What is found in one segment rules out most of what the others hold, so all are gone through together, the nearest cells of any first
+//! (`sketch/scan.rs`). Here it is settled which of them share a sketch ([`Joint`]), and whose each row is that was found.
 
 use std::sync::Arc;
 

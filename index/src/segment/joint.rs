@@ -2,8 +2,8 @@
 //!
 //! What a scan over cells looks at grows more slowly than the rows: with more of them cells lie closer, and the nearest rows too; the less
 //! so, the more directions rows vary in. So to scan several segments one by one costs more than to scan them as one, and segments come
-//! faster than a graph is built of them. A joint sketch is made in a small part of that time. It holds codes alone, of columns that live elsewhere, and may go before it
-//! does: their rows are found no more.
+//! faster than a graph is built of them. A joint sketch is made in a small part of that time. It holds codes alone, of columns that live
+//! elsewhere, and may go before it does: their rows are found no more.
 
 use std::ops::Range;
 use std::sync::{Arc, Weak};
