@@ -37,7 +37,7 @@ const PROBES: usize = 128;
 const NEIGHBORS: usize = 10;
 const WITHIN: f64 = 0.998;
 
-/// The parts that may be asked for with a patience; of a larger one, nothing is left out but by bounds.
+/// The parts of the nearest that may be asked for with a patience; for a larger one, nothing is left out but by bounds.
 const RECALLS: [f32; 6] = [0.8, 0.9, 0.95, 0.98, 0.99, 0.995];
 
 /// What neighbours are within; see above.
@@ -113,7 +113,9 @@ impl Limits {
         let mut patience: Vec<u32> = needed.iter().map(|need| need.patience).collect();
         patience.sort_unstable();
         let patience = RECALLS.map(|recall| {
-            let most = patience.get((patience.len() as f32 * recall) as usize).copied();
+            // Half of what may be missed is left to what estimates err by.
+            let found = 0.5 * (1.0 + recall);
+            let most = patience.get((patience.len() as f32 * found) as usize).copied();
             most.unwrap_or(u32::MAX).max(Self::LEAST_PATIENCE)
         });
         Limits {

@@ -286,11 +286,11 @@ fn several_are_scanned_as_one() {
             estimates += (0..parts.len()).map(|part| buffers.counts(part).estimates).sum::<u64>();
         }
         let found = good as f32 / (K * queries_of) as f32;
-        // Of six hundred a few more may be missed, and some are for what estimates err by.
-        assert!(found >= recall - 0.02, "seed {seed}: {found} for {recall}");
+        // Of six hundred a few more may be missed.
+        assert!(found >= recall - 0.015, "seed {seed}: {found} for {recall}");
         looked_at.push(estimates);
     }
-    assert!(looked_at[2] < looked_at[1] && 6 * looked_at[1] < 5 * looked_at[0], "seed {seed}: {looked_at:?}");
+    assert!(looked_at[1] < looked_at[0] && 4 * looked_at[2] < 3 * looked_at[0], "seed {seed}: {looked_at:?}");
 }
 
 /// Rows over twelve orders of magnitude, which no leaders part evenly: their cells take no more than was foretold, and what is nearest is
