@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::index::{Buffers, Index, IndexKind};
 use super::reach::{Depth, Reach, Way};
@@ -36,6 +37,8 @@ pub(crate) struct Column {
     rows: Option<SomeRows>,
     /// One per vector; none where the checksums of points cover it, as they do that of a vector without a name.
     checksums: Array<u128>,
+    /// Looked at when first asked for.
+    whole: OnceLock<bool>,
 }
 
 /// The rows of a column's slots.
@@ -77,7 +80,7 @@ impl Column {
             list.extend(of_slots);
             SomeRows::new(list, rows).expect("rows in order")
         });
-        Column { number, index, rows: some, checksums }
+        Column { number, index, rows: some, checksums, whole: OnceLock::new() }
     }
 
     /// Vectors there are.
@@ -175,9 +178,9 @@ impl Column {
         self.index.kind()
     }
 
-    /// As [`Index::is_whole`].
+    /// As [`Index::is_whole`]. Cost: a pass over the vectors, but once.
     pub(crate) fn is_whole(&self) -> bool {
-        self.index.is_whole()
+        *self.whole.get_or_init(|| self.index.is_whole())
     }
 
     /// As [`Index::depth`].
@@ -331,7 +334,7 @@ impl Column {
             let found = checksums.len();
             return Err(file.invalid(Section::VectorChecksums, format!("{found} checksums, expected {len}")));
         }
-        Ok(Column { number, index, rows: some, checksums })
+        Ok(Column { number, index, rows: some, checksums, whole: OnceLock::new() })
     }
 }
 
