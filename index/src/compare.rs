@@ -70,10 +70,9 @@ impl Nearest {
         self.reach = reach;
     }
 
-    /// Compares row `slot`, which was not before. Whether it is one of the nearest so far.
+    /// Takes row `slot`, which was not before, with its distance as `by` has it. Whether it is one of the nearest so far.
     #[inline(always)]
-    pub(crate) fn compare<S: Simd>(&mut self, simd: S, by: &impl Compare, slot: u32) -> bool {
-        let distance = by.distance(simd, slot);
+    pub(crate) fn take(&mut self, by: &impl Compare, slot: u32, distance: f32) -> bool {
         if distance > self.reach {
             return false;
         }

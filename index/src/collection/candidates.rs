@@ -27,6 +27,14 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// How many of the nearest say how far a search is to go, of all segments together.
+    pub(super) fn width(&self) -> usize {
+        match self.effort {
+            Effort::Beam(ef) => ef.max(self.k),
+            Effort::Recall(_) => self.k,
+        }
+    }
+
     /// The part of the true neighbours that a scan over codes is to find. With a filter all: how far few rows that match lie apart was not
     /// measured.
     pub(super) fn recall(&self) -> f32 {
@@ -86,26 +94,29 @@ impl<'a> Candidates<'a> {
         self.column.len(self.part.segment.table.len())
     }
 
-    /// Puts the nearest into `hits`, and says what a walk was after and what was done; none where they are to be [scanned](super::together::scan)
-    /// with those of other segments.
+    /// Whether they are to be [scanned](super::together::scan) over codes, with those of other segments.
+    pub(super) fn is_coded(&self, wanted: &Wanted<'_>) -> bool {
+        self.count > 0 && !self.compared && self.coded(wanted, &|_| true).is_some()
+    }
+
+    /// Puts the nearest into `hits`, and says what a walk was after and what was done. The nearest of `known` rows elsewhere count in a walk
+    /// already.
     pub(super) fn search(
         &self,
         wanted: &Wanted<'_>,
+        known: usize,
         buffers: &mut Buffers,
         hits: &mut Vec<Hit>,
-    ) -> Result<Option<(Option<Reach>, Explain)>, SearchError> {
+    ) -> Result<(Option<Reach>, Explain), SearchError> {
         hits.clear();
         let Candidates { column, ref mask, count, .. } = *self;
         let (query, k, rows) = (wanted.query, wanted.k.min(count), self.of());
         if k == 0 {
-            return Ok(Some((None, Explain::of(Plan::Nothing, count, rows, 0))));
+            return Ok((None, Explain::of(Plan::Nothing, count, rows, 0)));
         }
         if self.compared {
             let compared = self.compare((query, k), buffers, hits)?;
-            return Ok(Some((None, Explain::of(Plan::Scan, count, rows, compared as u64))));
-        }
-        if self.coded(wanted, &|_| true).is_some() {
-            return Ok(None);
+            return Ok((None, Explain::of(Plan::Scan, count, rows, compared as u64)));
         }
         if count < wanted.k {
             // All are wanted, however near those elsewhere are.
@@ -119,14 +130,15 @@ impl<'a> Candidates<'a> {
                 (matches!(search.plan, Plan::Walk | Plan::Guided).then_some(reach), search)
             }
             None => {
-                let reach = Reach { k, depth: depth.past(rows - count, rows, k), bits: wanted.bits };
+                let reach =
+                    Reach { k, depth: depth.past((rows - count).saturating_sub(known), rows, k), bits: wanted.bits };
                 let way = column.search(query, reach, &|row| self.accepts(row), buffers, hits)?;
                 let Way { plan, estimates, distances, hops } = way;
                 let search = Explain { estimates, hops, ..Explain::of(plan, count, rows, distances) };
                 ((plan == Plan::Walk).then_some(reach), search)
             }
         };
-        Ok(Some(search))
+        Ok(search)
     }
 
     /// Compares them, and says how many rows that were.

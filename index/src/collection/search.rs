@@ -1,4 +1,8 @@
 //! Searching: a segment by its graph, or by comparing where that is cheap, all others together over codes; and the nearest of all.
+//!
+//! Each step is the shorter the more is known of how near the nearest are, so what has the most rows comes first: graphs, the largest before
+//! the others, and then the scan; or after a bulk load, while most rows wait for a graph, the scan and then the graphs, which share a beam
+//! that begins with what the scan has compared.
 
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
@@ -159,8 +163,7 @@ impl Collection {
             .collect()
     }
 
-    /// The segments with their numbers; those first whose vectors of this number have a graph, and the largest before the others: what is
-    /// found there says how near is near enough elsewhere.
+    /// The segments with their numbers; those first whose vectors of this number have a graph, and the largest before the others.
     fn by_size(&self, vector: u32) -> Vec<(usize, &Part)> {
         let mut parts: Vec<(usize, &Part)> = self.parts().enumerate().collect();
         parts.sort_by_key(|(_, part)| {
@@ -185,41 +188,58 @@ impl Collection {
         let usual = self.schema.recall.map_or(Effort::Beam(SearchParams::DEFAULT_EF), Effort::Recall);
         let wanted = Wanted { query, vector, filter, k, effort: effort.unwrap_or(usual), bits, exact, except };
         let mut best = Best::of(k);
-        BUFFERS.with_borrow_mut(|(buffers, hits)| {
-            buffers.begin();
-            let mut left = Vec::new();
-            for (number, part) in self.by_size(vector.number()) {
-                let Some(column) = part.segment.column(vector.number()) else {
-                    let nothing = Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0);
-                    explain(number, part, Done { asked: 0, reach: None, recall: 1.0, others: 0, search: nothing });
-                    continue;
-                };
-                let rows = self.candidates(part, column, &wanted);
-                if let Some((reach, search)) = rows.search(&wanted, buffers, hits)? {
-                    let recall = Sketch::EXPECTED_RECALL;
-                    explain(number, part, Done { asked: rows.asked, reach, recall, others: 0, search });
-                    best.extend(part, hits);
-                } else {
-                    left.push((number, rows));
-                }
-            }
-            let recall = wanted.recall().min(Sketch::EXPECTED_RECALL);
-            together::scan(
-                &left,
-                &self.joints,
-                &wanted,
-                best.within,
-                buffers,
-                |(number, rows), (search, others), hits| {
-                    explain(*number, rows.part, Done { asked: rows.asked, reach: None, recall, others, search });
-                    best.extend(rows.part, hits);
-                },
-            )
-        })?;
+        BUFFERS.with_borrow_mut(|buffers| self.find(&wanted, buffers, &mut best, explain))?;
         let metric = vector.spec().metric();
         let found = best.into_sorted().into_iter();
         Ok(found
             .map(|(distance, _, part, row)| Found { point: part.view(row.0, vectors), score: metric.score(distance) })
             .collect())
+    }
+
+    /// Searches all segments, and leaves the nearest of all in `best`.
+    fn find<'a>(
+        &'a self,
+        wanted: &Wanted<'_>,
+        (buffers, hits): &mut (Buffers, Vec<Hit>),
+        best: &mut Best<'a>,
+        explain: &mut dyn FnMut(usize, &Part, Done),
+    ) -> Result<(), SearchError> {
+        buffers.begin();
+        let (mut scanned, mut rest) = (Vec::new(), Vec::new());
+        for (number, part) in self.by_size(wanted.vector.number()) {
+            let Some(column) = part.segment.column(wanted.vector.number()) else {
+                let nothing = Explain::of(Plan::Nothing, 0, part.segment.table.len(), 0);
+                explain(number, part, Done { asked: 0, reach: None, recall: 1.0, others: 0, search: nothing });
+                continue;
+            };
+            let rows = self.candidates(part, column, wanted);
+            if rows.is_coded(wanted) { &mut scanned } else { &mut rest }.push((number, rows));
+        }
+        // With a filter what matches may lie elsewhere than the rest, and walks are planned one by one.
+        let count = |of: &[together::Numbered<'_>]| of.iter().map(|(_, rows)| rows.count).sum();
+        let (of_scanned, of_rest): (usize, usize) = (count(&scanned), count(&rest));
+        let scan_first = wanted.filter.is_none() && of_scanned > of_rest;
+        for scan in [scan_first, !scan_first] {
+            if scan {
+                let (within, recall) = (best.within, wanted.recall().min(Sketch::EXPECTED_RECALL));
+                let take = |(number, rows): &together::Numbered<'a>, (search, others), hits: &[Hit]| {
+                    explain(*number, rows.part, Done { asked: rows.asked, reach: None, recall, others, search });
+                    best.extend(rows.part, hits);
+                };
+                together::scan(&scanned, &self.joints, wanted, within, buffers, take)?;
+                if scan_first {
+                    buffers.share_scanned(wanted.width());
+                }
+            } else {
+                let known = if scan_first { of_scanned } else { 0 };
+                for (number, rows) in &rest {
+                    let (reach, search) = rows.search(wanted, known, buffers, hits)?;
+                    let recall = Sketch::EXPECTED_RECALL;
+                    explain(*number, rows.part, Done { asked: rows.asked, reach, recall, others: 0, search });
+                    best.extend(rows.part, hits);
+                }
+            }
+        }
+        Ok(())
     }
 }

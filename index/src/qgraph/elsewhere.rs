@@ -1,8 +1,8 @@
-//! [`Elsewhere`]: what walks through other graphs found for the same query, so that several graphs share one beam.
+//! [`Elsewhere`]: what was found outside a graph for the same query, so that several graphs, and rows without one, share one beam.
 //!
 //! The stop rule of a walk asks for its k-th result. Where a collection is several graphs, the nearest of all are wanted, and those that are
-//! found already count: each walk after the first goes only as far as the k-th of both. But first it must have come near: until some results
-//! of its own are nearer than what is left, what was found elsewhere says nothing about the way.
+//! found already, by other walks or by a scan, count: each walk goes only as far as the k-th of both. But first it must have come near:
+//! until some results of its own are nearer than what is left, what was found elsewhere says nothing about the way.
 
 /// The distances of the nearest nodes found, in order.
 #[derive(Debug, Default)]
@@ -21,12 +21,11 @@ impl Elsewhere {
         self.distances.len()
     }
 
-    /// Adds what a walk found, nearest first, and keeps the `most` nearest of all.
-    pub(super) fn add(&mut self, found: &[(f32, u32)], most: usize) {
+    /// Adds the distances of what was found, nearest first, and keeps the `most` nearest of all.
+    pub(super) fn add(&mut self, found: impl Iterator<Item = f32>, most: usize) {
         let Elsewhere { distances, merged } = self;
         merged.clear();
-        let (mut own, mut others) =
-            (found.iter().map(|found| found.0).peekable(), distances.iter().copied().peekable());
+        let (mut own, mut others) = (found.peekable(), distances.iter().copied().peekable());
         while merged.len() < most {
             let own_first = match (own.peek(), others.peek()) {
                 (None, None) => break,
@@ -83,7 +82,7 @@ mod tests {
                     let expected = both.get(k - 1).copied().unwrap_or(f32::INFINITY);
                     assert_eq!(elsewhere.kth_with(&found, k), expected, "round {round}, {k} of {both:?}");
                 }
-                elsewhere.add(&found, 25);
+                elsewhere.add(found.iter().map(|found| found.0), 25);
                 model.extend(found.iter().map(|found| found.0));
                 model.sort_by(f32::total_cmp);
                 model.truncate(25);

@@ -66,7 +66,7 @@ pub(crate) const DEGREE: usize = crate::distance::fastscan::LANES;
 /// Candidates scored at the end of a walk: late in it, a node is worth little more than its own distance, and that costs few lines.
 const RESCORED: usize = 8;
 
-/// Of the results by which a walk ends, such a part must be its own before those found in other graphs count, and so many at least.
+/// Of the results by which a walk ends, such a part of nodes must be its own before those found elsewhere count, and so many at least.
 const NEAR_PART: usize = 4;
 const LEAST_NEAR: usize = 6;
 
@@ -135,6 +135,12 @@ impl QuantizedScratch {
     /// Begins a search of several graphs that share a beam.
     pub(crate) fn begin(&mut self) {
         self.walks.iter_mut().for_each(Walk::begin);
+    }
+
+    /// Rows at such distances, nearest first, were found by a scan: in searches that share a beam they count as if a graph had given them.
+    pub(crate) fn meet(&mut self, distances: &[f32]) {
+        self.reserve(1);
+        self.walks[0].elsewhere.add(distances.iter().copied(), distances.len());
     }
 
     fn reserve(&mut self, walks: usize) {
@@ -351,7 +357,7 @@ impl QuantizedGraph {
                     if !given_up {
                         self.rank(walk, k, run.accept, ranking);
                     }
-                    let missed = given_up || (ranking.hits.len() < k && !walk.is_joined(limits));
+                    let missed = given_up || (ranking.hits.len() < k && !walk.is_joined());
                     let scanned = missed && run.cut != Cut::Leave;
                     if scanned {
                         self.scan(walk, run, ranking);

@@ -178,7 +178,7 @@ impl<C: Compare> Task for Scan<'_, C> {
             if let Some(&ahead) = slots.get(at + AHEAD) {
                 by.fetch(ahead);
             }
-            nearest.compare(simd, by, slot);
+            nearest.take(by, slot, by.distance(simd, slot));
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Limits {
     pub(super) results: usize,
     /// Results whose k-th distance is the measure of the stop rule.
     pub(super) k: usize,
-    /// Results after which those found elsewhere count there; `None` where they do not.
+    /// Nodes of its own after which results found elsewhere count there; `None` where they do not.
     pub(super) joins_after: Option<usize>,
     /// Results kept, at least `k`.
     pub(super) keep: usize,
@@ -94,10 +94,12 @@ pub(super) struct Walk {
     entries: Vec<[f32; LANES]>,
     /// A buffer for the same.
     order: Vec<f32>,
-    /// What was found in other graphs.
+    /// What was found in other graphs, and by scans.
     pub(super) elsewhere: Elsewhere,
-    /// Results from which on the walk has bounds.
-    bounded_after: usize,
+    /// Where results found elsewhere count: the distances of the nearest nodes expanded or scored, whether they are results or not, nearest
+    /// first. The walk has come near once there are `joins_after`; that is zero where there are no such results.
+    near: Vec<f32>,
+    joins_after: usize,
     /// Slack that was added on the way.
     wider: f32,
     stage: Stage,
@@ -153,7 +155,8 @@ impl Walk {
         self.pending.clear();
         self.wider = 0.0;
         let joined = limits.joins_after.filter(|_| self.elsewhere.len() >= limits.results);
-        self.bounded_after = joined.map_or(limits.k, |after| after.min(limits.k));
+        self.joins_after = joined.map_or(0, |after| after.min(limits.k));
+        self.near.clear();
         if G::DOUBTS {
             if !looked {
                 self.look(simd, field);
@@ -234,7 +237,7 @@ impl Walk {
                     self.take(distance, self.pending[at], limits, gate);
                 }
                 if limits.joins_after.is_some() {
-                    self.elsewhere.add(&self.found, limits.k);
+                    self.elsewhere.add(self.found.iter().map(|found| found.0), limits.k);
                 }
                 let (full, bytes) = field.full;
                 if bytes == 0 {
@@ -326,22 +329,36 @@ impl Walk {
     #[inline(always)]
     fn take(&mut self, distance: f32, node: u32, limits: Limits, gate: &impl Gate) {
         let full = self.found.len() == limits.keep;
-        if full && distance >= self.found[limits.keep - 1].0 || !gate.accepts(node) {
-            return;
+        let is_found = !(full && distance >= self.found[limits.keep - 1].0) && gate.accepts(node);
+        if is_found {
+            if full {
+                self.found.pop();
+            }
+            let at = self.found.partition_point(|found| *found < (distance, node));
+            self.found.insert(at, (distance, node));
         }
-        if full {
-            self.found.pop();
-        }
-        let at = self.found.partition_point(|found| *found < (distance, node));
-        self.found.insert(at, (distance, node));
-        if self.found.len() >= self.bounded_after {
+        let is_nearer = self.comes_nearer(distance);
+        let enough = if self.is_joined() { self.near.len() == self.joins_after } else { self.found.len() >= limits.k };
+        if enough && (is_found || is_nearer) {
             self.set_bounds(limits);
         }
     }
 
+    /// Takes the distance of a node of its own, if results found elsewhere count. Whether it is one of the nearest so far.
+    #[inline(always)]
+    fn comes_nearer(&mut self, distance: f32) -> bool {
+        let at = self.near.partition_point(|&near| near < distance);
+        let is_nearer = at < self.joins_after;
+        if is_nearer {
+            self.near.truncate(self.joins_after - 1);
+            self.near.insert(at, distance);
+        }
+        is_nearer
+    }
+
     /// Whether it may end with fewer results than were asked for, as others were found elsewhere.
-    pub(super) fn is_joined(&self, limits: Limits) -> bool {
-        self.bounded_after < limits.k
+    pub(super) fn is_joined(&self) -> bool {
+        self.joins_after > 0
     }
 
     /// Where the walk ends, with as many results as it needs.
@@ -355,11 +372,10 @@ impl Walk {
     /// The distance by which the walk ends.
     #[inline(always)]
     fn measure(&self, limits: Limits) -> f32 {
-        if !self.is_joined(limits) {
+        if !self.is_joined() {
             return self.found[limits.k - 1].0;
         }
-        let near = self.found[self.bounded_after - 1].0;
-        self.elsewhere.kth_with(&self.found, limits.k).max(near)
+        self.elsewhere.kth_with(&self.found, limits.k).max(self.near[self.joins_after - 1])
     }
 
     /// Of the results beyond the k-th, keeps those that the errors of bytes may have put behind it.

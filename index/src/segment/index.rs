@@ -88,6 +88,11 @@ impl Buffers {
     pub(crate) fn begin(&mut self) {
         self.quantized.begin();
     }
+
+    /// Lets the nearest `most` rows that the last scan over codes compared count in the searches that follow.
+    pub(crate) fn share_scanned(&mut self, most: usize) {
+        self.quantized.meet(self.coded.nearest_compared(most));
+    }
 }
 
 impl Index {

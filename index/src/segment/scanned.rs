@@ -28,6 +28,13 @@ pub(crate) struct CodedBuffers {
     nearest: Nearest,
 }
 
+impl CodedBuffers {
+    /// The distances of the nearest `most` rows that the last scan compared, in order.
+    pub(super) fn nearest_compared(&mut self, most: usize) -> &[f32] {
+        self.sketching.nearest_compared(most)
+    }
+}
+
 /// Rows that are scanned by the codes of one sketch.
 pub(crate) struct Coded<'a> {
     sketch: &'a Sketch,

@@ -52,12 +52,25 @@ pub(crate) struct Sketching {
     estimates: Vec<[f32; LANES]>,
     best: Pool,
     asked: Vec<(u32, u32)>,
+    /// The distances of all rows that were compared.
+    compared: Vec<f32>,
 }
 
 impl Sketching {
     /// What the last scan did in the share of this number.
     pub(crate) fn counts(&self, share: usize) -> Counts {
         self.views[share].counts
+    }
+
+    /// The distances of the nearest `most` rows that the last scan compared, in order.
+    pub(crate) fn nearest_compared(&mut self, most: usize) -> &[f32] {
+        let compared = &mut self.compared;
+        if most < compared.len() {
+            compared.select_nth_unstable_by(most, f32::total_cmp);
+            compared.truncate(most);
+        }
+        compared.sort_unstable_by(f32::total_cmp);
+        compared
     }
 
     /// The share of a row that the last scan found, and its number there.
@@ -162,12 +175,13 @@ impl<C: Compare> Task for Scan<'_, C> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Scan { shares, query, wanted, buffers, nearest } = self;
-        let Sketching { views, shares: count, order, blocks, estimates, best, asked } = buffers;
+        let Sketching { views, shares: count, order, blocks, estimates, best, asked, compared } = buffers;
         *count = shares.len();
         views.resize_with(shares.len().max(views.len()), View::default);
         order.clear();
         blocks.clear();
         asked.clear();
+        compared.clear();
         let (mut first, mut patience) = (0, 0);
         for (of, Share { sketch, .. }) in shares.iter().enumerate() {
             let View { rotated, table, slack, outlook, common, first: from, counts } = &mut views[of];
@@ -186,7 +200,7 @@ impl<C: Compare> Task for Scan<'_, C> {
         best.reset(best_of(wanted.k).min(first as usize).max(1));
         // Where rows as near as are wanted are known from elsewhere, few rows are within their distance: there is no need to look for it.
         let bounded = wanted.within < f32::INFINITY;
-        let mut pass = Pass { simd, shares, views, asked, nearest, found: false };
+        let mut pass = Pass { simd, shares, views, asked, compared, nearest, found: false };
         for of in (0..shares.len()).filter(|&of| shares[of].sketch.cells.is_none()) {
             for block in 0..shares[of].sketch.factors.len() {
                 let common = pass.views[of].common;
@@ -235,6 +249,8 @@ struct Pass<'a, S, C> {
     views: &'a mut [View],
     /// Share and row of those that were asked for, to be compared.
     asked: &'a mut Vec<(u32, u32)>,
+    /// The distances of those that were compared.
+    compared: &'a mut Vec<f32>,
     nearest: &'a mut Nearest,
     /// One of those compared was among the nearest so far.
     found: bool,
@@ -409,7 +425,10 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
         for (of, slot) in self.asked.drain(..) {
             let (Share { by, .. }, view) = (&self.shares[of as usize], &mut self.views[of as usize]);
             view.counts.distances += 1;
-            self.found |= self.nearest.compare(self.simd, &From { by, first: view.first }, view.first + slot);
+            let (by, row) = (&From { by, first: view.first }, view.first + slot);
+            let distance = by.distance(self.simd, row);
+            self.compared.push(distance);
+            self.found |= self.nearest.take(by, row, distance);
         }
     }
 }

@@ -86,6 +86,35 @@ fn what_is_scanned_as_one_is_found() {
     assert!(collection.joints.is_empty() && collection.bytes() < before);
 }
 
+/// What a scan finds in the most rows counts in the graphs, which are walked after it: the more rows are scanned, the fewer hops.
+#[test]
+fn graphs_are_walked_as_far_as_scans_leave_to_be_found() {
+    let seed = 8;
+    let mut random = Random(seed);
+    let (layout, full_scan_bytes) = (LayoutPolicy::Quantized, 100 * 4 * DIM);
+    let mut collection = Collection::new(Schema { layout, full_scan_bytes, ..schema() }).unwrap();
+    collection.upsert(points(&mut random, 0..3000)).unwrap();
+    collection.compact(&BuildOptions::default());
+    let removed: Vec<PointId> = (0..3000).filter(|id| id % 4 > 0).map(PointId::Integer).collect();
+    collection.delete(&removed);
+    let hops = |collection: &Collection| -> u64 {
+        let of_graphs = |(_, explain): &(usize, SegmentExplain)| explain.kind.is_graph().then_some(explain.search.hops);
+        plans(collection, None).iter().filter_map(of_graphs).sum()
+    };
+    let alone = hops(&collection);
+    for batch in 2..6 {
+        add(&mut collection, &mut random, batch);
+        let recall = recall(&collection, None, seed);
+        assert!(recall >= 0.98, "seed {seed}: {recall} beside {} batches", batch - 1);
+    }
+    assert!(0 < hops(&collection) && 2 * hops(&collection) < alone, "seed {seed}: {} of {alone}", hops(&collection));
+    // As many as are asked for, though the graph has few that live.
+    let query = collection.sealed[1].view(0, &collection.schema.vectors).vector("").unwrap();
+    for k in [800, 10_350, 10_400] {
+        assert_eq!(collection.search(&query, Search::new(k)).unwrap().len(), k.min(750 + 4 * ROWS as usize));
+    }
+}
+
 /// A row of one whose segment has the nearest vectors of all.
 #[test]
 fn a_segment_that_is_gone_hides_nothing() {
