@@ -16,6 +16,11 @@ use crate::segment::{Index, Part, Segment};
 const MAX_ROWS: usize = 4096;
 const MAX_BYTES: usize = 2 << 20;
 
+/// Whether a growing segment takes in no other of its size any more.
+pub(super) fn is_full(segment: &Segment) -> bool {
+    2 * segment.table.len() > MAX_ROWS || 2 * segment.vector_bytes() > MAX_BYTES
+}
+
 /// A payload as it is kept.
 fn text(payload: &Payload) -> Vec<u8> {
     serde_json::to_vec(payload).expect("a JSON object in memory can be written")

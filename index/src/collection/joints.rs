@@ -1,17 +1,19 @@
-//! Which sealed segments without a graph are scanned as one: [`Joint`]s of a collection.
+//! Which segments without a graph are scanned as one: [`Joint`]s of a collection.
 //!
-//! While points come faster than graphs are built, segments wait for theirs. As soon as [`FEWEST`] of them are scanned one by one, they are
-//! put together, with those joints that are not much larger: each joint has then more than twice the rows of the next, so there are few, and
-//! a row is sketched again only when its joint grows by half or more.
+//! While points come faster than graphs are built, segments wait for theirs; and of what grows there are many, each too small for cells of
+//! its own. As soon as [`FEWEST`] of them are scanned one by one, they are put together, with those joints that are not much larger: each
+//! joint has then more than twice the rows of the next, so there are few, and a row is sketched again only when its joint grows by half or
+//! more. Sealed segments and growing ones, which are to go soon, are put together apart.
 
 use std::sync::Arc;
 
 use super::Collection;
+use super::apply::is_full;
 use super::shared::Shared;
 use crate::ids::Slot;
 use crate::named::NamedVector;
 use crate::params::BuildOptions;
-use crate::segment::{Column, Joint};
+use crate::segment::{Column, Joint, Part};
 use crate::sketch::Sketch;
 
 /// Columns that are worth being put together.
@@ -30,7 +32,15 @@ impl Collection {
     }
 
     fn joint_due_of(&self, vector: &NamedVector) -> Option<Vec<Arc<Column>>> {
-        let columns = self.sketched(vector.number());
+        let growing = self.growing.iter().filter(|part| is_full(&part.segment));
+        let groups: [Vec<&Part>; 2] = [self.sealed.iter().collect(), self.frozen.iter().chain(growing).collect()];
+        groups.iter().find_map(|parts| self.joint_due_among(parts, vector))
+    }
+
+    /// Of `parts`.
+    fn joint_due_among(&self, parts: &[&Part], vector: &NamedVector) -> Option<Vec<Arc<Column>>> {
+        let columns = parts.iter().filter_map(|part| part.segment.shared_column(vector.number()));
+        let columns: Vec<_> = columns.filter(|column| column.is_sketched()).collect();
         let rows = |columns: &[&Arc<Column>]| columns.iter().map(|column| rows_of(column)).sum::<usize>();
         let of = |joint: &Joint| columns.iter().copied().filter(|column| joint.holds(column)).collect::<Vec<_>>();
         let is_loose = |column: &&Arc<Column>| !self.joints.iter().any(|joint| joint.holds(column));
@@ -51,12 +61,6 @@ impl Collection {
         (fits && Sketch::is_carved(spec, rows)).then(|| chosen.into_iter().cloned().collect())
     }
 
-    /// The sealed columns of vector `number` that are scanned by codes.
-    fn sketched(&self, number: u32) -> Vec<&Arc<Column>> {
-        let columns = self.sealed.iter().filter_map(|part| part.segment.shared_column(number));
-        columns.filter(|column| column.is_sketched()).collect()
-    }
-
     /// Takes `joint`, and lets go of those without use.
     pub(super) fn join(&mut self, joint: Option<Joint>) {
         self.joints.splice(..0, joint.map(Arc::new));
@@ -67,7 +71,7 @@ impl Collection {
     fn joints_of_use(&self) -> Vec<Arc<Joint>> {
         let mut kept: Vec<Arc<Joint>> = Vec::new();
         for joint in &self.joints {
-            let columns = self.sealed.iter().flat_map(|part| part.segment.columns());
+            let columns = self.parts().flat_map(|part| part.segment.columns());
             let own = |column: &&Column| joint.holds(column) && !kept.iter().any(|newer| newer.holds(column));
             let (count, rows) = columns.filter(own).fold((0, 0), |(n, rows), column| (n + 1, rows + rows_of(column)));
             if count > 1 && joint.len() <= GONE * rows {

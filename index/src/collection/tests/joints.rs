@@ -115,6 +115,27 @@ fn graphs_are_walked_as_far_as_scans_leave_to_be_found() {
     }
 }
 
+/// Growing segments that are full are put together too, apart from sealed ones, until they are sealed.
+#[test]
+fn growing_segments_are_put_together_apart() {
+    let seed = 10;
+    let (mut random, mut collection) = (Random(seed), Collection::new(schema()).unwrap());
+    (0..4).for_each(|batch| add(&mut collection, &mut random, batch));
+    for first in (0..5).map(|batch| 4 * ROWS + 4000 * batch) {
+        collection.upsert(points(&mut random, first..first + 4000)).unwrap();
+    }
+    collection.upsert(points(&mut random, 0..300)).unwrap();
+    let apart = estimated(&collection);
+    assert_eq!([(); 3].map(|()| join(&mut collection)), [4, 5, 0]);
+    assert_eq!(others(&collection), [3, 3, 3, 3, 4, 4, 4, 4, 4, 0]);
+    assert!(2 * estimated(&collection) < apart, "seed {seed}: {} of {apart}", estimated(&collection));
+    let recall = recall(&collection, None, seed);
+    assert!(recall >= 0.98, "seed {seed}: {recall}");
+    collection.compact(&BuildOptions::default());
+    collection.join(None);
+    assert!(collection.joints.is_empty());
+}
+
 /// A row of one whose segment has the nearest vectors of all.
 #[test]
 fn a_segment_that_is_gone_hides_nothing() {
