@@ -1,9 +1,9 @@
 //! Which segments without a graph are scanned as one: [`Joint`]s of a collection.
 //!
 //! While points come faster than graphs are built, segments wait for theirs; and of what grows there are many, each too small for cells of
-//! its own. As soon as [`FEWEST`] of them are scanned one by one, they are put together, with those joints that are not much larger: each
-//! joint has then more than twice the rows of the next, so there are few, and a row is sketched again only when its joint grows by half or
-//! more. Sealed segments and growing ones, which are to go soon, are put together apart.
+//! its own. As soon as [`FEWEST`] of them are scanned one by one, or there is a joint that is not much larger than they are, they are put
+//! together, with all such joints: each joint has then more than twice the rows of the next, so there are few, and a row is sketched again
+//! only when its joint grows by half or more. Sealed segments and growing ones, which are to go soon, are put together apart.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::params::BuildOptions;
 use crate::segment::{Column, Joint, Part};
 use crate::sketch::Sketch;
 
-/// Columns that are worth being put together.
+/// Columns that are worth being put together, where there is no joint for them.
 const FEWEST: usize = 4;
 
 /// A joint takes part in the next if it has no more than so many times the rows that are put to it.
@@ -45,20 +45,19 @@ impl Collection {
         let of = |joint: &Joint| columns.iter().copied().filter(|column| joint.holds(column)).collect::<Vec<_>>();
         let is_loose = |column: &&Arc<Column>| !self.joints.iter().any(|joint| joint.holds(column));
         let mut chosen: Vec<_> = columns.iter().copied().filter(is_loose).collect();
-        if chosen.len() < FEWEST {
-            return None;
-        }
+        let mut is_due = chosen.len() >= FEWEST;
         let mut joined: Vec<_> = self.joints.iter().map(|joint| of(joint)).collect();
         joined.sort_by_key(|columns| rows(columns));
         for columns in joined {
-            if rows(&columns) <= LARGER * rows(&chosen) {
+            if !columns.is_empty() && rows(&columns) <= LARGER * rows(&chosen) {
                 chosen.extend(columns);
+                is_due = true;
             }
         }
         let (spec, rows) = (vector.spec(), rows(&chosen));
         let bytes = || chosen.iter().map(|column| column.bytes()).sum::<usize>() + Sketch::bytes_of(spec, rows);
         let fits = rows <= Slot::MAX_ROWS && self.schema.layout.memory(rows).is_none_or(|memory| bytes() <= memory);
-        (fits && Sketch::is_carved(spec, rows)).then(|| chosen.into_iter().cloned().collect())
+        (is_due && fits && Sketch::is_carved(spec, rows)).then(|| chosen.into_iter().cloned().collect())
     }
 
     /// Takes `joint`, and lets go of those without use.

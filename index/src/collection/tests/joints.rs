@@ -48,10 +48,10 @@ fn segments_are_put_together_as_sizes_double() {
         add(&mut collection, &mut random, batch);
         joined.push(join(&mut collection));
     }
-    // Four, with four more, and with four more; then four apart, for the others are three times as many.
-    assert_eq!(joined, [0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 12, 0, 0, 0, 4, 0]);
-    let mut expected = vec![11; 12];
-    expected.extend([3, 3, 3, 3, 0]);
+    // Four; with two more, and with three; then four apart, for the others are more than twice as many; and all once there are two more.
+    assert_eq!(joined, [0, 0, 0, 4, 0, 6, 0, 0, 9, 0, 0, 0, 4, 0, 15, 0, 0]);
+    let mut expected = vec![14; 15];
+    expected.extend([0, 0]);
     assert_eq!(others(&collection), expected);
     let all = collection.rows() as u64;
     assert!(estimated(&collection) < all / 3, "seed {seed}: {} of {all}", estimated(&collection));
