@@ -96,7 +96,7 @@ impl<'a> Candidates<'a> {
 
     /// Whether they are to be [scanned](super::together::scan) over codes, with those of other segments.
     pub(super) fn is_coded(&self, wanted: &Wanted<'_>) -> bool {
-        self.count > 0 && !self.compared && self.coded(wanted, &|_| true).is_some()
+        wanted.k.min(self.count) > 0 && !self.compared && self.coded(wanted, &|_| true).is_some()
     }
 
     /// Puts the nearest into `hits`, and says what a walk was after and what was done. The nearest of `known` rows elsewhere count in a walk

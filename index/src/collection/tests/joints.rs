@@ -131,6 +131,7 @@ fn growing_segments_are_put_together_apart() {
     assert!(2 * estimated(&collection) < apart, "seed {seed}: {} of {apart}", estimated(&collection));
     let recall = recall(&collection, None, seed);
     assert!(recall >= 0.98, "seed {seed}: {recall}");
+    assert!(collection.search(&[0.5; DIM], Search::new(0)).unwrap().is_empty());
     collection.compact(&BuildOptions::default());
     collection.join(None);
     assert!(collection.joints.is_empty());
