@@ -114,7 +114,9 @@ impl<'a> Candidates<'a> {
         if k == 0 {
             return Ok((None, Explain::of(Plan::Nothing, count, rows, 0)));
         }
-        if self.compared {
+        // With a filter costs decide; else what has no graph and is too little for codes is compared.
+        let is_leftover = mask.is_none() && column.scanned().is_some();
+        if self.compared || is_leftover {
             let compared = self.compare((query, k), buffers, hits)?;
             return Ok((None, Explain::of(Plan::Scan, count, rows, compared as u64)));
         }

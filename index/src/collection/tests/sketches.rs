@@ -114,23 +114,26 @@ fn what_is_to_be_exact_is() {
     }
 }
 
-/// Where few are left of many, these alone are compared.
+/// Where few are left of many, these alone are compared, be they so few that they always are or not.
 #[test]
 fn dead_rows_are_not_compared() {
     let mut random = Random(8);
-    let mut collection = Collection::new(schema()).unwrap();
-    collection.upsert(points(&mut random, 0..3000)).unwrap();
+    let batch = points(&mut random, 0..3000);
     let gone: Vec<PointId> = (0..3000).filter(|id| id % 30 > 0).map(PointId::from).collect();
-    collection.delete(&gone);
-    let query = vector(&mut random);
-    for (except, compared) in [(None, 100), (Some(PointId::from(30)), 99)] {
-        let (found, explained) =
-            collection.search_explained(&query, Search { except, ..Search::new(compared) }).unwrap();
-        assert_eq!((explained[0].search.plan, explained[0].search.distances), (Plan::Scan, compared as u64));
-        let mut ids: Vec<PointId> = found.iter().map(|found| found.point.id()).collect();
-        ids.sort_unstable();
-        let left = (0..3000).step_by(30).map(PointId::from);
-        assert!(ids.into_iter().eq(left.filter(|&id| Some(id) != except)));
+    for full_scan_bytes in [Schema::DEFAULT_FULL_SCAN_BYTES, 0] {
+        let mut collection = Collection::new(Schema { full_scan_bytes, ..schema() }).unwrap();
+        collection.upsert(batch.clone()).unwrap();
+        collection.delete(&gone);
+        let query = vector(&mut random);
+        for (except, compared) in [(None, 100), (Some(PointId::from(30)), 99)] {
+            let (found, explained) =
+                collection.search_explained(&query, Search { except, ..Search::new(compared) }).unwrap();
+            assert_eq!((explained[0].search.plan, explained[0].search.distances), (Plan::Scan, compared as u64));
+            let mut ids: Vec<PointId> = found.iter().map(|found| found.point.id()).collect();
+            ids.sort_unstable();
+            let left = (0..3000).step_by(30).map(PointId::from);
+            assert!(ids.into_iter().eq(left.filter(|&id| Some(id) != except)));
+        }
     }
 }
 
