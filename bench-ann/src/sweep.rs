@@ -8,6 +8,7 @@
 //! build = { m = 16, ef_construction = [100, 200] }   # two indexes each
 //! search = { ef = [10, 20, 40] }                     # three settings on each index
 //! ```
+//! An index that several entries search is built once.
 
 use std::path::{Path, PathBuf};
 
@@ -148,12 +149,9 @@ impl Sweep {
             let engines = engines.map_err(|source| SweepError::Engine { name: name.to_owned(), source })?;
             let searches = combinations(name, &entry.search)?;
             for build in combinations(name, &entry.build)? {
-                let wanted = engines.iter().filter(|engine| wanted.contains(engine));
-                configs.extend(wanted.map(|&engine| Config {
-                    engine,
-                    build: build.clone(),
-                    searches: searches.clone(),
-                }));
+                for &engine in engines.iter().filter(|engine| wanted.contains(engine)) {
+                    add(&mut configs, Config { engine, build: build.clone(), searches: searches.clone() });
+                }
             }
             known.extend(engines.iter().map(|engine| engine.name));
         }
@@ -161,6 +159,19 @@ impl Sweep {
             return Err(SweepError::Missing { name: name.to_owned(), engine: missing.name, known });
         }
         Ok(Sweep { repeats: file.repeats, configs })
+    }
+}
+
+/// Adds `config`; where there is one of the same index, its searches to that.
+fn add(configs: &mut Vec<Config>, config: Config) {
+    let same = |other: &&mut Config| other.engine == config.engine && other.build == config.build;
+    match configs.iter_mut().find(same) {
+        None => configs.push(config),
+        Some(there) => {
+            let new = config.searches.into_iter().filter(|search| !there.searches.contains(search));
+            let new: Vec<Params> = new.collect();
+            there.searches.extend(new);
+        }
     }
 }
 
@@ -235,6 +246,21 @@ mod tests {
         let sweep = Sweep::parse("two", TWO, &[engine("vicino"), engine("hnswlib")]).unwrap();
         let names: Vec<&str> = sweep.configs.iter().map(|config| config.engine.name).collect();
         assert_eq!(names, ["vicino", "hnswlib", "vicino", "hnswlib"]);
+    }
+
+    #[test]
+    fn an_index_is_built_once() {
+        let more = r#"
+            [[config]]
+            engines = ["hnswlib"]
+            build = { ef_construction = 200, m = 32 }
+            search = { extra = "b", ef = [20, 40] }
+        "#;
+        let sweep = Sweep::parse("two", &format!("{TWO}{more}"), &[engine("hnswlib")]).unwrap();
+        assert_eq!(sweep.configs.len(), 2);
+        let searches: Vec<String> = sweep.configs[1].searches.iter().map(Params::to_string).collect();
+        assert_eq!(searches[..4], ["ef=10 extra=a", "ef=10 extra=b", "ef=20 extra=a", "ef=20 extra=b"]);
+        assert_eq!(searches[4..], ["extra=b ef=40"]);
     }
 
     #[test]
