@@ -19,8 +19,9 @@ use crate::vectors::dense::Dense;
 use super::build::{rounded, whole};
 use super::gate::Open;
 use super::rank::Ranking;
+use super::search::Run;
 use super::walk::Walk;
-use super::{QuantizedGraph, QuantizedSearch, Run, WIDTH};
+use super::{QuantizedGraph, QuantizedSearch, WIDTH};
 
 /// Rows that are searched for: their mean recall is known to about a hundredth.
 const SAMPLE: usize = 256;

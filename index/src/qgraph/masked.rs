@@ -1,8 +1,9 @@
 //! Searches among the rows of a mask: the way is chosen by [`Costs`], measured at the first of them.
 
 use super::gate::{Correlation, Doubt, Guided, HOPS_FAR, NearSieve};
+use super::search::{Cut, Run};
 use super::walk::{Limits, Look};
-use super::{Cut, QuantizedGraph, QuantizedScratch, QuantizedSearch, QuantizedStats, Run, load};
+use super::{QuantizedGraph, QuantizedScratch, QuantizedSearch, QuantizedStats, load};
 use crate::distance::simd::{dispatch, isa};
 use crate::graph::copies::{Copies, spread};
 use crate::ids::Slot;

@@ -12,8 +12,9 @@ use crate::query::Hit;
 use crate::sketch::{self, Counts, Eligible, Share, Sketch, Sketching, Wanted};
 use crate::vectors::dense::{Line, Vectors};
 
+use super::QuantizedGraph;
+use super::search::Run;
 use super::walk::{self, Walk};
-use super::{QuantizedGraph, Run};
 
 /// The buffers of turning what was found into hits.
 #[derive(Debug, Default)]

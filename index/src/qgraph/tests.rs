@@ -6,8 +6,10 @@ use super::*;
 use crate::bytes::Array;
 use crate::mask::Mask;
 use crate::metric::{ElementType, Metric};
-use crate::params::BuildOptions;
+use crate::params::{BuildOptions, SearchParams};
 use crate::planner::{Costs, Plan};
+use crate::query::Hit;
+use crate::rows::{Rows, VectorRef};
 
 /// The rows' bytes and the walk's estimates are those that the vectors themselves give.
 #[test]

@@ -8,10 +8,14 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::distance::fastscan::LANES;
-use crate::distance::simd::{Simd, Task};
+use crate::distance::simd::{Simd, Task, dispatch, isa};
+use crate::query::SearchError;
+use crate::rows::Rows;
 
 use super::super::frontier::Frontier;
 use super::super::gate::Open;
+use super::super::layout::LINE;
+use super::super::{QuantizedGraph, QuantizedSearch, load};
 use super::{Field, Limits, Stage, Walk};
 
 /// Nanoseconds per query, of everything in the caches.
@@ -41,13 +45,35 @@ struct Trace {
 }
 
 /// Times the parts of walks for `queries`.
-pub(in super::super) struct Probe<'a> {
-    pub(in super::super) field: Field<'a>,
-    pub(in super::super) limits: Limits,
+struct Probe<'a> {
+    field: Field<'a>,
+    limits: Limits,
     /// As a walk has them.
-    pub(in super::super) queries: &'a [Vec<f32>],
+    queries: &'a [Vec<f32>],
     /// How often each part is repeated on one query; the first time, which brings everything into the caches, does not count.
-    pub(in super::super) repeats: usize,
+    repeats: usize,
+}
+
+impl QuantizedGraph {
+    /// Times the parts of searches for `queries`, each part `repeats` times on one query, so with all it reads in the caches: means over the
+    /// queries. Errors as [`search`](QuantizedGraph::search) does.
+    pub fn probe(&self, queries: Rows<'_>, params: QuantizedSearch, repeats: usize) -> Result<Parts, SearchError> {
+        let load = |index| {
+            let mut query = Vec::new();
+            load(&self.spec, queries.row(index), &mut query).map(|()| query)
+        };
+        let queries = (0..queries.len()).map(load).collect::<Result<Vec<_>, _>>()?;
+        let (field, limits) = (self.field(), self.limits(params));
+        Ok(dispatch(isa(), Probe { field, limits, queries: &queries, repeats }))
+    }
+
+    /// Bytes that are read of memory: for a node that is expanded, for one whose distance alone is computed, for a full vector; and of
+    /// the entries, by every search.
+    pub fn read_bytes(&self) -> [usize; 4] {
+        let full = self.full.as_ref().map_or(0, |full| (full.bytes() / full.len().max(1)).next_multiple_of(LINE));
+        let entries = self.entries.blocks.bytes();
+        [self.layout.stride, self.layout.front().next_multiple_of(LINE), full, entries]
+    }
 }
 
 impl Task for Probe<'_> {
