@@ -263,7 +263,8 @@ impl Sketch {
         let bytes = code_bytes(self.frame.out_dim());
         let factors: &[u8] = bytemuck::cast_slice(&self.factors.as_slice()[block]);
         let codes = &self.codes.as_slice()[block * bytes..][..bytes];
-        for part in [codes, factors, &self.errors.as_slice()[block]] {
+        let largest: &[u8] = bytemuck::cast_slice(&self.largest.as_slice()[block]);
+        for part in [largest, codes, factors, &self.errors.as_slice()[block]] {
             part.chunks(64).for_each(|line| prefetch(line.as_ptr()));
         }
     }

@@ -5,7 +5,8 @@
 //! are some bytes a row by now, and compares whatever row's lower bound is within the k-th distance so far. Where rows lie in cells, the
 //! two passes go over the nearest cells alone, and then one goes on to the next nearest until enough of them, one after the other, gave
 //! nothing, leaving out those that can hold no row within the k-th distance (`limits.rs`). Several sketches are scanned as if they were one:
-//! of all their cells the nearest come first. By how much an estimate may be too large is in `slack.rs`.
+//! of all their cells the nearest come first, and rows in their order then take one pass. By how much an estimate may be too large is in
+//! `slack.rs`.
 
 use crate::compare::{Compare, Nearest};
 use crate::distance::fastscan::{LANES, Table};
@@ -28,6 +29,13 @@ pub(crate) struct Share<'a, C> {
     pub(crate) sketch: &'a Sketch,
     pub(crate) by: C,
     pub(crate) eligible: Eligible<'a>,
+}
+
+impl<C> Share<'_, C> {
+    /// Whether its rows lie in their order.
+    fn is_unsorted(&self) -> bool {
+        self.sketch.cells.is_none()
+    }
 }
 
 /// What a scan is after.
@@ -198,20 +206,10 @@ impl<C: Compare> Task for Scan<'_, C> {
             }
         }
         best.reset(best_of(wanted.k).min(first as usize).max(1));
-        // Where rows as near as are wanted are known from elsewhere, few rows are within their distance: there is no need to look for it.
-        let bounded = wanted.within < f32::INFINITY;
         let mut pass = Pass { simd, shares, views, asked, compared, nearest, found: false };
-        for of in (0..shares.len()).filter(|&of| shares[of].sketch.cells.is_none()) {
-            for block in 0..shares[of].sketch.factors.len() {
-                let common = pass.views[of].common;
-                if bounded {
-                    pass.look_through((of, block), common);
-                } else {
-                    pass.put((of, block), common, blocks);
-                }
-            }
-        }
-        if !bounded {
+        // Where rows as near as are wanted are known from elsewhere, few rows are within their distance: there is no need to look for it.
+        let mut is_bounded = wanted.within < f32::INFINITY;
+        if !is_bounded {
             let (enough, mut rows) = (NARROWED * best_of(wanted.k), 0);
             while rows < enough
                 && let Some(place) = order.next()
@@ -222,7 +220,14 @@ impl<C: Compare> Task for Scan<'_, C> {
                     rows += pass.put((of, block), common, blocks);
                 }
             }
+            is_bounded = rows >= enough;
+            if !is_bounded {
+                pass.put_unsorted(blocks);
+            }
             pass.narrow_down(blocks, estimates, best);
+        }
+        if is_bounded {
+            pass.look_through_unsorted();
         }
         pass.look_on(order, patience);
     }
@@ -285,6 +290,27 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
             blocks.push(Chosen { share: of as u32, block: block as u32, lanes, common });
         }
         lanes.count_ones() as usize
+    }
+
+    /// Puts all blocks of rows in their order to the others.
+    #[inline(always)]
+    fn put_unsorted(&self, blocks: &mut Vec<Chosen>) {
+        for (of, Share { sketch, .. }) in self.shares.iter().enumerate().filter(|(_, share)| share.is_unsorted()) {
+            for block in 0..sketch.factors.len() {
+                self.put((of, block), self.views[of].common, blocks);
+            }
+        }
+    }
+
+    /// Looks through all blocks of rows in their order.
+    #[inline(always)]
+    fn look_through_unsorted(&mut self) {
+        let shares = self.shares;
+        for (of, Share { sketch, .. }) in shares.iter().enumerate().filter(|(_, share)| share.is_unsorted()) {
+            for block in 0..sketch.factors.len() {
+                self.look_through((of, block), self.views[of].common);
+            }
+        }
     }
 
     /// Estimates all rows of `blocks`; compares the nearest by their estimates, and then those that may
