@@ -366,7 +366,9 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
             let (least, common) = (outlook.least(cells, place), outlook.distance(place));
             if let Some(next) = order.peek(1) {
                 let (of, cells) = self.cells_of(next);
-                cells.blocks(next.cell).for_each(|block| self.shares[of].sketch.fetch(block));
+                if self.views[of].outlook.least(cells, next) < self.nearest.reach {
+                    cells.blocks(next.cell).for_each(|block| self.shares[of].sketch.fetch(block));
+                }
             }
             let mut eligible = least >= self.nearest.reach;
             if !eligible {
