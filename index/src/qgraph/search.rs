@@ -1,4 +1,7 @@
 //! Searches: for one query or a batch, of one graph or several that share a beam.
+//!
+//! All are one walk with other limits and another gate; what differs is how far it goes, which rows count, and what becomes of it where it
+//! finds too few: that is a [`Run`].
 
 use crate::distance::simd::{dispatch, isa};
 use crate::ids::Slot;
