@@ -1,8 +1,8 @@
 //! [`Order`]: the cells of one or more sketches, nearest first, put in order as far as they are taken.
 
-/// How many cells are put in order at first, and by how much more each time after.
-const NEAR: usize = 32;
-const GROWTH: usize = 4;
+/// A piece of no more cells than this is sorted; a larger one is parted, and its nearest piece has one of so many.
+const SORTED: usize = 64;
+const PARTS: usize = 8;
 
 /// Where a cell lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,12 +23,15 @@ pub(super) struct Order {
     firsts: Vec<u32>,
     taken: usize,
     ordered: usize,
+    /// Where the pieces end that are not in order, the nearest last: all of a piece is nearer than what comes after it.
+    ends: Vec<usize>,
 }
 
 impl Order {
     pub(super) fn clear(&mut self) {
         self.places.clear();
         self.firsts.clear();
+        self.ends.clear();
         (self.taken, self.ordered) = (0, 0);
     }
 
@@ -62,16 +65,19 @@ impl Order {
         Some(Place { distance, share: share as u32, cell: at - self.firsts[share] })
     }
 
-    /// Puts more in order: some times as many as are already, for often no other is needed.
+    /// Puts the nearest piece in order. It is made from the whole by parting, and what was parted off on the way is left in pieces: each
+    /// time after, a small one is parted, not all that is left.
     #[cold]
     fn put_in_order(&mut self) {
-        let left = &mut self.places[self.ordered..];
-        let count = ((GROWTH - 1) * self.ordered).max(NEAR).min(left.len());
-        if count < left.len() {
-            left.select_nth_unstable(count);
+        let mut end = self.ends.pop().unwrap_or(self.places.len());
+        while end - self.ordered > SORTED {
+            let count = ((end - self.ordered) / PARTS).max(SORTED / 2);
+            self.places[self.ordered..end].select_nth_unstable(count);
+            self.ends.push(end);
+            end = self.ordered + count;
         }
-        left[..count].sort_unstable();
-        self.ordered += count;
+        self.places[self.ordered..end].sort_unstable();
+        self.ordered = end;
     }
 }
 
@@ -95,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_nearest_comes_first_whatever_it_is_of() {
-        for count in [0, 1, NEAR, NEAR + 1, 1000] {
+        for count in [0, 1, SORTED / 3, SORTED, 1000] {
             let distance = |at: usize| if at == 40 { f32::NEG_INFINITY } else { (at * 7919 % 211) as f32 - 7.0 };
             let (mut order, mut places) = (Order::default(), Vec::new());
             for share in 0..3 {
