@@ -38,8 +38,26 @@ struct Seen {
     /// Of one processor, as far as the system says.
     background: Option<f64>,
     waited: Option<f64>,
-    segments_before: Vec<u64>,
-    segments_after: Vec<u64>,
+    before: Segments,
+    after: Segments,
+}
+
+/// What a collection consists of.
+struct Segments {
+    numbers: Vec<u64>,
+    /// Live points that no graph finds.
+    scanned: usize,
+}
+
+impl Segments {
+    fn of(collection: &SharedCollection) -> Self {
+        let view = collection.read();
+        let segments: Vec<_> = view.segments().collect();
+        Segments {
+            numbers: segments.iter().map(|segment| segment.number).collect(),
+            scanned: segments.iter().map(|segment| segment.vectors - segment.indexed).sum(),
+        }
+    }
 }
 
 pub(super) fn measure(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
@@ -55,6 +73,7 @@ pub(super) fn measure(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> 
         let ratio = p99 / idle.get_or_insert(p99).max(1e-9);
         let finding = findings.add(format!("one search, ef {ef}, {state}"), words(&seen, writer, ratio));
         finding.times(&seen.times).value("points_per_second", seen.points_per_second).value("p99_by_idle", ratio);
+        finding.value("scanned_points", seen.after.scanned as f64);
         for (name, part) in [("background_processors", seen.background), ("waited_for_processor", seen.waited)] {
             if let Some(part) = part {
                 finding.value(name, part);
@@ -91,14 +110,15 @@ fn words(seen: &Seen, writer: Writer, ratio: f64) -> String {
             "; background on a processor {background:.0} % of the time, this thread waiting for one {waited:.1} %"
         );
     }
-    let new = seen.segments_after.iter().filter(|number| !seen.segments_before.contains(number)).count();
-    text + &format!("; {new} of {} segments new", seen.segments_after.len())
+    let Seen { before, after, .. } = seen;
+    let new = after.numbers.iter().filter(|number| !before.numbers.contains(number)).count();
+    text += &format!("; {new} of {} segments new", after.numbers.len());
+    text + &format!("; points without a graph: {} before, {} after", before.scanned, after.scanned)
 }
 
 /// Searches while `writer` writes.
 fn beside(bench: &Bench<'_>, collection: &SharedCollection, writer: Writer) -> Result<Seen> {
-    let numbers = || collection.read().segments().map(|segment| segment.number).collect();
-    let (segments_before, ran_before, waited_before) = (numbers(), background(), waited());
+    let (before, ran_before, waited_before) = (Segments::of(collection), background(), waited());
     let (started, stop) = (Instant::now(), AtomicBool::new(false));
     let (times, written) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| write(bench, collection, writer, &stop));
@@ -114,8 +134,8 @@ fn beside(bench: &Bench<'_>, collection: &SharedCollection, writer: Writer) -> R
         points_per_second: written? as f64 / seconds,
         background: part(background(), ran_before),
         waited: part(waited(), waited_before),
-        segments_before,
-        segments_after: numbers(),
+        before,
+        after: Segments::of(collection),
     })
 }
 
