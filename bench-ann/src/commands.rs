@@ -43,6 +43,10 @@ const CHURN_ROWS: usize = 100_000;
 const SPARE_SHARE: f64 = 0.2;
 
 pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
+    // Whoever reads what is printed has seen enough, as `head` has: no error. Of workers, which are spoken to over pipes, it is one.
+    if !matches!(command, Command::Run(_) | Command::Filters(_) | Command::Rivals { .. }) {
+        sigpipe::reset();
+    }
     match command {
         Command::Run(args) => return measure(&args),
         Command::Report(args) => report(&args)?,

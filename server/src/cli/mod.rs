@@ -75,6 +75,10 @@ enum Command {
 /// Runs the command line; errors go to stderr.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    // Whoever reads what is printed has seen enough, as `head` has: no error. A server goes on.
+    if !matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
+        sigpipe::reset();
+    }
     let outcome = start_log().and_then(|()| match cli.command {
         Command::Serve(command) => command.run(),
         Command::Demo(command) => command.run(),

@@ -1,8 +1,9 @@
 //! `vicino embed` from outside, over a small collection written for it: every subcommand that needs no model.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -56,6 +57,19 @@ fn refusal(arguments: &[&str]) -> String {
     let output = embed(arguments);
     assert!(!output.status.success(), "{arguments:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What prints into a closed pipe ends without a word, as `embed encode | head -1` should.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(VICINO);
+    command.args(["embed", "encode"]).stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped());
+    let mut child = command.env("VICINO_LOG", "error").spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"a cat on a mat\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]
