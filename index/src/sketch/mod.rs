@@ -11,6 +11,7 @@ mod cells;
 mod eligible;
 mod limits;
 mod order;
+mod pass;
 mod scan;
 mod slack;
 #[cfg(test)]
