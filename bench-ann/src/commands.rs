@@ -43,8 +43,13 @@ const CHURN_ROWS: usize = 100_000;
 const SPARE_SHARE: f64 = 0.2;
 
 pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
-    // Whoever reads what is printed has seen enough, as `head` has: no error. Of workers, which are spoken to over pipes, it is one.
-    if !matches!(command, Command::Run(_) | Command::Filters(_) | Command::Rivals { .. }) {
+    let speaks_to_workers = match &command {
+        Command::Run(_) | Command::Rivals { .. } => true,
+        Command::Filters(args) => args.dataset.is_some(),
+        _ => false,
+    };
+    // Whoever reads what is printed has seen enough, as `head` has: no error. Where a worker closes its pipe, it is one.
+    if !speaks_to_workers {
         sigpipe::reset();
     }
     match command {
@@ -315,6 +320,14 @@ fn npy_header(words: &str, shape: &[usize]) -> Vec<u8> {
 fn report(args: &ReportArgs) -> Result<()> {
     let files = args.files.iter().map(|path| Results::read(path)).collect::<Result<Vec<_>, _>>()?;
     let sections = sections(&files);
+    let beside = || args.files[0].parent().map(Path::to_owned).unwrap_or_default();
+    let quiet = args.json || args.markdown;
+    if let Some(folder) = args.out.clone().or_else(|| (!quiet).then(beside)) {
+        let stem = args.files[0].file_stem().unwrap_or_default().to_string_lossy();
+        for path in write(&sections, &folder, &stem)? {
+            eprintln!("wrote {}", path.display());
+        }
+    }
     if args.json {
         println!("{:#}", json(&sections));
     } else {
@@ -333,14 +346,6 @@ fn report(args: &ReportArgs) -> Result<()> {
             println!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
         }
     }
-    let beside = || args.files[0].parent().map(Path::to_owned).unwrap_or_default();
-    let quiet = args.json || args.markdown;
-    if let Some(folder) = args.out.clone().or_else(|| (!quiet).then(beside)) {
-        let stem = args.files[0].file_stem().unwrap_or_default().to_string_lossy();
-        for path in write(&sections, &folder, &stem)? {
-            eprintln!("wrote {}", path.display());
-        }
-    }
     Ok(())
 }
 
@@ -348,10 +353,6 @@ fn growth(args: &GrowthArgs) -> Result<()> {
     let files = args.files.iter().map(|path| Results::read(path)).collect::<Result<Vec<_>, _>>()?;
     let sections = sections(&files);
     let growth = Growth::of(&sections)?;
-    let table = growth.table();
-    println!("{}\n", growth.title());
-    println!("{}", if args.markdown { table.markdown() } else { table.text() });
-    println!("{}", Growth::legend());
     let beside = || args.files[0].parent().map(Path::to_owned).unwrap_or_default();
     if let Some(folder) = args.out.clone().or_else(|| (!args.markdown).then(beside)) {
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -364,6 +365,10 @@ fn growth(args: &GrowthArgs) -> Result<()> {
             }
         }
     }
+    let table = growth.table();
+    println!("{}\n", growth.title());
+    println!("{}", if args.markdown { table.markdown() } else { table.text() });
+    println!("{}", Growth::legend());
     Ok(())
 }
 
@@ -389,13 +394,6 @@ fn filters(args: &FiltersArgs) -> Result<()> {
         Some(dataset) => measure_filtered(args, dataset, path)?,
     };
     let report = Report::of(&results);
-    let table = report.table();
-    println!("{}\n", report.title());
-    println!("{}", if args.markdown { table.markdown() } else { table.text() });
-    println!("{}", report.legend());
-    for failure in &results.failures {
-        println!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
-    }
     if !args.markdown {
         let drawing = report.plot();
         for (end, data) in [("svg", drawing.clone().into_bytes()), ("png", svg::png(&drawing))] {
@@ -403,6 +401,13 @@ fn filters(args: &FiltersArgs) -> Result<()> {
             write_atomically(&path, &data)?;
             eprintln!("wrote {}", path.display());
         }
+    }
+    let table = report.table();
+    println!("{}\n", report.title());
+    println!("{}", if args.markdown { table.markdown() } else { table.text() });
+    println!("{}", report.legend());
+    for failure in &results.failures {
+        println!("not measured: {} {}: {}", failure.engine, failure.build_params, failure.message);
     }
     Ok(())
 }
