@@ -1,15 +1,16 @@
-"""Speeds of `vicino-qg` over those of the fastest peer and of hnswlib, repeat by repeat: `python3 ratios.py FILE.json...`.
+"""Speeds of `vicino-qg` over those of the fastest peer and of hnswlib, repeat by repeat: `python3 ratios.py FILE.json...`;
+of another engine of ours with `--of ENGINE`.
 
 All engines of one repeat ran in the same minutes, so on a busy machine a ratio within a repeat says more than one of medians. Speeds are read
 as `bench-ann report` reads them: on the Pareto front of one index, linear in log QPS between two settings, the engine's fastest index counting.
 """
 
+import argparse
 import json
 import math
 import statistics
-import sys
 
-OURS, BASELINE, TARGETS = "vicino-qg", "hnswlib", (0.90, 0.95, 0.99, 0.995)
+OURS, BASELINE, TARGETS = "vicino", "hnswlib", (0.90, 0.95, 0.99, 0.995)
 
 
 def front(points):
@@ -47,17 +48,21 @@ def fastest(runs, engines, repeat, target):
 
 
 def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--of", default="vicino-qg")
+    arguments.add_argument("files", nargs="+")
+    arguments = arguments.parse_args()
     print("| set | recall | × fastest peer, median [range] | × hnswlib |\n|---|---|---|---|")
-    for path in sys.argv[1:]:
+    for path in arguments.files:
         with open(path) as file:
             results = json.load(file)
         runs, dataset = results["runs"], results["dataset"]
         repeats = min(len(run["qps_repeats"]) for run in runs)
-        peers = {run["engine"] for run in runs} - {OURS}
+        peers = {run["engine"] for run in runs if not run["engine"].startswith(OURS)}
         for target in TARGETS:
             cells = []
             for others in (peers, {BASELINE}):
-                pairs = [(fastest(runs, {OURS}, i, target), fastest(runs, others, i, target)) for i in range(repeats)]
+                pairs = [(fastest(runs, {arguments.of}, i, target), fastest(runs, others, i, target)) for i in range(repeats)]
                 ratios = [ours / theirs for ours, theirs in pairs if ours and theirs]
                 middle = statistics.median(ratios) if ratios else None
                 cells.append(f"{middle:.2f} [{min(ratios):.2f} – {max(ratios):.2f}]" if ratios else "–")

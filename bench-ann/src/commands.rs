@@ -44,7 +44,7 @@ const SPARE_SHARE: f64 = 0.2;
 
 pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
     let speaks_to_workers = match &command {
-        Command::Run(_) | Command::Rivals { .. } => true,
+        Command::Run(_) => true,
         Command::Filters(args) => args.dataset.is_some(),
         _ => false,
     };
