@@ -1,5 +1,7 @@
 //! [`Candidates`]: the rows of one segment that a search may find, and the way to the nearest of them.
 
+use std::sync::Arc;
+
 use crate::filter::Filter;
 use crate::ids::{PointId, Slot};
 use crate::mask::Mask;
@@ -9,7 +11,7 @@ use crate::planner::{Explain, Plan};
 use crate::quant::nested::Bits;
 use crate::query::{Hit, SearchError};
 use crate::rows::VectorRef;
-use crate::segment::{Buffers, Coded, Column, Part, Reach, Way};
+use crate::segment::{Buffers, Coded, Column, Joint, Part, Reach, Way};
 use crate::sketch::{Eligible, Sketch};
 
 use super::Collection;
@@ -94,9 +96,16 @@ impl<'a> Candidates<'a> {
         self.column.len(self.part.segment.table.len())
     }
 
-    /// Whether they are to be [scanned](super::together::scan) over codes, with those of other segments.
-    pub(super) fn is_coded(&self, wanted: &Wanted<'_>) -> bool {
-        wanted.k.min(self.count) > 0 && !self.compared && self.coded(wanted, &|_| true).is_some()
+    /// Whether they are to be [scanned](super::together::scan) over codes, with those of other segments, of which `joints` may have some.
+    pub(super) fn is_coded(&self, wanted: &Wanted<'_>, joints: &[Arc<Joint>]) -> bool {
+        let is_due = wanted.k.min(self.count) > 0 && !self.compared;
+        is_due && (self.is_joined(wanted, joints) || self.coded(wanted, &|_| true).is_some())
+    }
+
+    /// Whether there is a graph that need not be walked, for one of `joints` has all that lives.
+    fn is_joined(&self, wanted: &Wanted<'_>, joints: &[Arc<Joint>]) -> bool {
+        let has_graph = self.column.kind().is_graph();
+        has_graph && wanted.filter.is_none() && joints.iter().any(|joint| joint.holds(self.column))
     }
 
     /// Puts the nearest into `hits`, and says what a walk was after and what was done. The nearest of `known` rows elsewhere count in a walk

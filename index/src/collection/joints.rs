@@ -13,8 +13,9 @@ use super::shared::Shared;
 use crate::ids::Slot;
 use crate::named::NamedVector;
 use crate::params::BuildOptions;
-use crate::segment::{Column, Joint, Part};
+use crate::segment::{Column, Entrant, IndexKind, Joint, Part};
 use crate::sketch::Sketch;
+use crate::spec::VectorSpec;
 
 /// Columns that are worth being put together, where there is no joint for them.
 const FEWEST: usize = 4;
@@ -25,39 +26,75 @@ const LARGER: usize = 2;
 /// A joint is of use while it has no more than so many times the rows that are still there.
 const GONE: usize = 2;
 
+/// A graph is sparse if it has at least so many times the vectors that live.
+const SPARSE: usize = 2;
+
+/// A column of a vector, with its segment.
+type Place<'a> = (&'a Part, &'a Arc<Column>);
+
 impl Collection {
-    /// The columns that are to be put together next, all of one vector; none if that is not worth it.
-    pub(super) fn joint_due(&self) -> Option<Vec<Arc<Column>>> {
+    /// What is to be put together next, all of one vector; none if that is not worth it.
+    pub(super) fn joint_due(&self) -> Option<(VectorSpec, Vec<Entrant>)> {
         self.schema.vectors.iter().find_map(|vector| self.joint_due_of(vector))
     }
 
-    fn joint_due_of(&self, vector: &NamedVector) -> Option<Vec<Arc<Column>>> {
+    fn joint_due_of(&self, vector: &NamedVector) -> Option<(VectorSpec, Vec<Entrant>)> {
         let growing = self.growing.iter().filter(|part| is_full(&part.segment));
         let groups: [Vec<&Part>; 2] = [self.sealed.iter().collect(), self.frozen.iter().chain(growing).collect()];
         groups.iter().find_map(|parts| self.joint_due_among(parts, vector))
     }
 
     /// Of `parts`.
-    fn joint_due_among(&self, parts: &[&Part], vector: &NamedVector) -> Option<Vec<Arc<Column>>> {
-        let columns = parts.iter().filter_map(|part| part.segment.shared_column(vector.number()));
-        let columns: Vec<_> = columns.filter(|column| column.is_sketched()).collect();
-        let rows = |columns: &[&Arc<Column>]| columns.iter().map(|column| rows_of(column)).sum::<usize>();
-        let of = |joint: &Joint| columns.iter().copied().filter(|column| joint.holds(column)).collect::<Vec<_>>();
-        let is_loose = |column: &&Arc<Column>| !self.joints.iter().any(|joint| joint.holds(column));
-        let mut chosen: Vec<_> = columns.iter().copied().filter(is_loose).collect();
-        let mut is_due = chosen.len() >= FEWEST;
+    fn joint_due_among(&self, parts: &[&Part], vector: &NamedVector) -> Option<(VectorSpec, Vec<Entrant>)> {
+        let columns = parts.iter().map(|part| (*part, part.segment.shared_column(vector.number())));
+        let places: Vec<Place<'_>> = columns.filter_map(|(part, column)| Some((part, column?))).collect();
+        let scanned: Vec<_> = places.iter().copied().filter(|(_, column)| column.is_sketched()).collect();
+        let sparse = self.sparse_among(&places, rows(&scanned));
+        let is_loose = |(_, column): &Place<'_>| !self.joints.iter().any(|joint| joint.holds(column));
+        let loose = |places: &[Place<'_>]| places.iter().filter(|place| is_loose(place)).count();
+        let mut is_due = loose(&scanned) >= FEWEST || loose(&sparse) > 0;
+        let may_be: Vec<Place<'_>> = scanned.into_iter().chain(sparse).collect();
+        let mut chosen: Vec<_> = may_be.iter().copied().filter(is_loose).collect();
+        let of = |joint: &Joint| may_be.iter().copied().filter(|(_, column)| joint.holds(column)).collect::<Vec<_>>();
         let mut joined: Vec<_> = self.joints.iter().map(|joint| of(joint)).collect();
-        joined.sort_by_key(|columns| rows(columns));
-        for columns in joined {
-            if !columns.is_empty() && rows(&columns) <= LARGER * rows(&chosen) {
-                chosen.extend(columns);
+        joined.sort_by_key(|places| rows(places));
+        for places in joined {
+            if !places.is_empty() && rows(&places) <= LARGER * rows(&chosen) {
+                chosen.extend(places);
                 is_due = true;
             }
         }
         let (spec, rows) = (vector.spec(), rows(&chosen));
-        let bytes = || chosen.iter().map(|column| column.bytes()).sum::<usize>() + Sketch::bytes_of(spec, rows);
+        let bytes = || chosen.iter().map(|(_, column)| column.bytes()).sum::<usize>() + Sketch::bytes_of(spec, rows);
         let fits = rows <= Slot::MAX_ROWS && self.schema.layout.memory(rows).is_none_or(|memory| bytes() <= memory);
-        (is_due && fits && Sketch::is_carved(spec, rows)).then(|| chosen.into_iter().cloned().collect())
+        let entrant = |(part, column): Place<'_>| {
+            let living = column.kind().is_graph().then(|| column.living(&part.dead));
+            Entrant { column: Arc::clone(column), living }
+        };
+        let is_worth = is_due && fits && Sketch::is_carved(spec, rows);
+        is_worth.then(|| (spec, chosen.into_iter().map(entrant).collect()))
+    }
+
+    /// Graphs most of whose vectors are dead, of no more rows that live than are `scanned` with them: to scan those too costs less than to
+    /// walk past the dead. They are copied, so none where memory is bounded, nor where a graph leaves its vectors on disk.
+    fn sparse_among<'a>(&self, places: &[Place<'a>], scanned: usize) -> Vec<Place<'a>> {
+        if self.schema.layout.memory(scanned).is_some() {
+            return Vec::new();
+        }
+        let is_sparse = |(part, column): &Place<'_>| {
+            let live = column.live(&part.dead);
+            let is_walked_on_vectors = matches!(column.kind(), IndexKind::Hnsw | IndexKind::Quantized);
+            is_walked_on_vectors && live > 0 && SPARSE * live <= column.len(part.segment.table.len())
+        };
+        let mut sparse: Vec<_> = places.iter().copied().filter(is_sparse).collect();
+        sparse.sort_by_key(|place| rows(&[*place]));
+        let mut room = scanned;
+        sparse.retain(|place| {
+            let fits = rows(&[*place]) <= room;
+            room -= if fits { rows(&[*place]) } else { 0 };
+            fits
+        });
+        sparse
     }
 
     /// Takes `joint`, and lets go of those without use.
@@ -70,10 +107,11 @@ impl Collection {
     fn joints_of_use(&self) -> Vec<Arc<Joint>> {
         let mut kept: Vec<Arc<Joint>> = Vec::new();
         for joint in &self.joints {
-            let columns = self.parts().flat_map(|part| part.segment.columns());
-            let own = |column: &&Column| joint.holds(column) && !kept.iter().any(|newer| newer.holds(column));
-            let (count, rows) = columns.filter(own).fold((0, 0), |(n, rows), column| (n + 1, rows + rows_of(column)));
-            if count > 1 && joint.len() <= GONE * rows {
+            let columns = self.parts().flat_map(|part| part.segment.shared_columns().map(move |column| (part, column)));
+            let own = |(_, column): &Place<'_>| joint.holds(column) && !kept.iter().any(|newer| newer.holds(column));
+            let own: Vec<Place<'_>> = columns.filter(own).collect();
+            let is_needed = own.len() > 1 || own.iter().any(|(_, column)| column.kind().is_graph());
+            if is_needed && joint.len() <= GONE * rows(&own) {
                 kept.push(Arc::clone(joint));
             }
         }
@@ -81,9 +119,13 @@ impl Collection {
     }
 }
 
-/// Vectors in a column without a graph.
-fn rows_of(column: &Column) -> usize {
-    column.scanned().map_or(0, |rows| rows.vectors.len())
+/// Vectors that are scanned in such columns: of those with a graph, what lives.
+fn rows(places: &[Place<'_>]) -> usize {
+    let of = |(part, column): &Place<'_>| match column.scanned() {
+        Some(scanned) => scanned.vectors.len(),
+        None => column.live(&part.dead),
+    };
+    places.iter().map(of).sum()
 }
 
 impl Shared {
@@ -93,7 +135,7 @@ impl Shared {
         let _alone = self.joining.lock();
         // No view is kept meanwhile: it would keep segments that are replaced.
         let due = self.view().joint_due();
-        let joint = due.map(|columns| Joint::new(&columns, options));
+        let joint = due.map(|(spec, entrants)| Joint::new(spec, &entrants, options));
         let (made, view) = (joint.is_some(), self.view());
         if made || view.joints_of_use().len() < view.joints.len() {
             let _no_change = self.journal.lock();

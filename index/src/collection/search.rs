@@ -132,6 +132,9 @@ impl Collection {
             };
             let kind = column.map_or(IndexKind::Flat, Column::kind);
             let mut reasons = column.map_or_else(Vec::new, |column| self.reasons(part, column, vector));
+            if kind.is_graph() && search.plan == Plan::Coded && filter.is_none() {
+                reasons.push("most of its vectors are dead: the others are scanned, and it is not walked".into());
+            }
             if others > 0 {
                 reasons.push(format!("scanned as one with {others} others: the first of them counts what was done"));
             }
@@ -213,7 +216,7 @@ impl Collection {
                 continue;
             };
             let rows = self.candidates(part, column, wanted);
-            if rows.is_coded(wanted) { &mut scanned } else { &mut rest }.push((number, rows));
+            if rows.is_coded(wanted, &self.joints) { &mut scanned } else { &mut rest }.push((number, rows));
         }
         // With a filter what matches may lie elsewhere than the rest, and walks are planned one by one.
         let count = |of: &[together::Numbered<'_>]| of.iter().map(|(_, rows)| rows.count).sum();

@@ -88,7 +88,9 @@ fn grouped<'c, 'a>(candidates: &'c [Numbered<'a>], joints: &'c [Arc<Joint>]) -> 
     let (mut left, mut groups): (Vec<&Numbered<'a>>, _) = (candidates.iter().collect(), Vec::new());
     for joint in joints {
         let number = |(_, rows): &&Numbered<'_>| joint.number_of(rows.column);
-        if left.iter().filter_map(number).count() < 2 {
+        let held: Vec<_> = left.iter().filter(|rows| number(rows).is_some()).collect();
+        // One without a graph has codes of its own.
+        if held.len() < 2 && !held.iter().any(|(_, rows)| rows.column.kind().is_graph()) {
             continue;
         }
         let mut members: Vec<_> = left.iter().filter_map(|rows| Some((number(rows)?, *rows))).collect();

@@ -96,6 +96,17 @@ impl Column {
         }
     }
 
+    /// The slots of rows that are not dead, in order.
+    pub(crate) fn living(&self, dead: &Tombstones) -> Vec<u32> {
+        match &self.rows {
+            None => dead.live_rows().collect(),
+            Some(some) => {
+                let slots = (0..).zip(some.of_slots.as_slice());
+                slots.filter(|(_, row)| !dead.contains(**row)).map(|(slot, _)| slot).collect()
+            }
+        }
+    }
+
     /// The rows that have a vector, of `rows`.
     pub(crate) fn mask(&self, rows: usize) -> Mask {
         self.rows.as_ref().map_or_else(|| Mask::all(rows), |some| some.mask.clone())

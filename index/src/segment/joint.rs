@@ -2,8 +2,10 @@
 //!
 //! What a scan over cells looks at grows more slowly than the rows: with more of them cells lie closer, and the nearest rows too; the less
 //! so, the more directions rows vary in. So to scan several segments one by one costs more than to scan them as one, and segments come
-//! faster than a graph is built of them. A joint sketch is made in a small part of that time. It holds codes alone, of columns that live
-//! elsewhere, and may go before it does: their rows are found no more.
+//! faster than a graph is built of them. A joint sketch is made in a small part of that time. It holds codes, of columns that live
+//! elsewhere, and may go before it does: their rows are found no more. A graph most of whose rows are dead may be a member too: to walk it
+//! leads past the dead, while its living rows cost a scan of many others little. Of these it keeps a copy, for a graph's vectors lie in
+//! forms of their own.
 
 use std::ops::Range;
 use std::sync::{Arc, Weak};
@@ -11,6 +13,8 @@ use std::sync::{Arc, Weak};
 use crate::ids::Slot;
 use crate::params::BuildOptions;
 use crate::sketch::{Eligible, Sketch};
+use crate::spec::VectorSpec;
+use crate::vectors::dense::Vectors;
 
 use super::column::Column;
 use super::scanned::Coded;
@@ -21,36 +25,63 @@ pub(crate) struct Joint {
     members: Vec<Member>,
 }
 
+/// A column that is put into a joint.
+#[derive(Debug, Clone)]
+pub(crate) struct Entrant {
+    pub(crate) column: Arc<Column>,
+    /// Of a column with a graph the slots that live, in order; none where all is taken, and there is no graph.
+    pub(crate) living: Option<Vec<u32>>,
+}
+
 /// A column, and which rows of the sketch are its vectors.
 #[derive(Debug)]
 struct Member {
     column: Weak<Column>,
-    slots: Range<u32>,
+    rows: Range<u32>,
+    /// Of a column with a graph.
+    copied: Option<Copied>,
+}
+
+/// Some vectors of a column, with their slots there, in order.
+#[derive(Debug)]
+struct Copied {
+    vectors: Vectors,
+    slots: Vec<u32>,
+}
+
+impl Entrant {
+    fn len(&self) -> usize {
+        self.living.as_ref().map_or_else(|| vectors_of(&self.column).len(), Vec::len)
+    }
 }
 
 impl Joint {
-    /// Of two columns without graphs or more, whose vectors are of one spec, fewer than 2³² in all. As parallel as `options` say, and the
+    /// Of two columns or more, whose vectors are of `spec`, fewer than 2³² in all. As parallel as `options` say, and the
     /// same on any number of threads.
-    pub(crate) fn new(columns: &[Arc<Column>], options: &BuildOptions<'_>) -> Self {
-        let vectors: Vec<_> = columns.iter().map(|column| &column.scanned().expect("no graph").vectors).collect();
+    pub(crate) fn new(spec: VectorSpec, entrants: &[Entrant], options: &BuildOptions<'_>) -> Self {
         let mut end = 0;
-        let members = columns.iter().zip(&vectors).map(|(column, vectors)| {
+        let members = entrants.iter().map(|entrant| {
+            let Entrant { column, living } = entrant;
             let first = end;
-            end += vectors.len() as u32;
-            Member { column: Arc::downgrade(column), slots: first..end }
+            end += entrant.len() as u32;
+            let copied = living.as_ref().map(|slots| Copied::new(spec, column, slots.clone()));
+            Member { column: Arc::downgrade(column), rows: first..end, copied }
         });
-        let members: Vec<_> = members.collect();
-        let decode = |slot: u32, out: &mut Vec<f32>| {
-            let of = member_of(&members, slot);
-            vectors[of].decode(Slot(slot - members[of].slots.start), out);
+        let members: Vec<Member> = members.collect();
+        let vectors: Vec<&Vectors> =
+            members.iter().zip(entrants).map(|(member, entrant)| member.vectors(&entrant.column)).collect();
+        let decode = |row: u32, out: &mut Vec<f32>| {
+            let of = member_of(&members, row);
+            vectors[of].decode(Slot(row - members[of].rows.start), out);
         };
-        let sketch = Sketch::new(vectors[0].spec(), end as usize, options, decode);
+        let sketch = Sketch::new(spec, end as usize, options, decode);
         Joint { sketch, members }
     }
 
-    /// Bytes of codes.
+    /// Bytes of codes and copies.
     pub(crate) fn bytes(&self) -> usize {
-        self.sketch.bytes()
+        let copied = self.members.iter().filter_map(|member| member.copied.as_ref());
+        self.sketch.bytes() + copied.map(|Copied { vectors, slots }| vectors.bytes() + 4 * slots.len()).sum::<usize>()
     }
 
     /// Vectors, of columns that are gone too.
@@ -69,21 +100,43 @@ impl Joint {
     }
 
     /// The number of a row's column, and its slot there.
-    pub(crate) fn locate(&self, slot: Slot) -> (usize, Slot) {
-        let of = member_of(&self.members, slot.0);
-        (of, Slot(slot.0 - self.members[of].slots.start))
+    pub(crate) fn locate(&self, row: Slot) -> (usize, Slot) {
+        let of = member_of(&self.members, row.0);
+        let Member { rows, copied, .. } = &self.members[of];
+        let place = row.0 - rows.start;
+        (of, Slot(copied.as_ref().map_or(place, |copied| copied.slots[place as usize])))
     }
 
     /// The rows of `columns`, with their numbers, in order, for a coded scan; `accept` lets no other through.
     pub(crate) fn coded<'a>(&'a self, columns: &[(usize, &'a Column)], accept: &'a dyn Fn(Slot) -> bool) -> Coded<'a> {
         let vectors = columns.iter().map(|&(number, column)| {
-            let rows = column.scanned().expect("no graph is put into one");
-            (self.members[number].slots.start, &rows.vectors)
+            let member = &self.members[number];
+            (member.rows.start, member.vectors(column))
         });
         Coded::new(&self.sketch, vectors.collect(), Eligible::If(accept))
     }
 }
 
-fn member_of(members: &[Member], slot: u32) -> usize {
-    members.partition_point(|member| member.slots.end <= slot)
+impl Member {
+    /// The vectors of its rows, if it is `column`.
+    fn vectors<'a>(&'a self, column: &'a Column) -> &'a Vectors {
+        self.copied.as_ref().map_or_else(|| vectors_of(column), |copied| &copied.vectors)
+    }
+}
+
+impl Copied {
+    fn new(spec: VectorSpec, column: &Column, slots: Vec<u32>) -> Self {
+        let mut vectors = Vectors::new(spec);
+        vectors.reserve(slots.len());
+        slots.iter().for_each(|&slot| column.append_to(slot..slot + 1, &mut vectors));
+        Copied { vectors, slots }
+    }
+}
+
+fn vectors_of(column: &Column) -> &Vectors {
+    &column.scanned().expect("what has a graph is copied").vectors
+}
+
+fn member_of(members: &[Member], row: u32) -> usize {
+    members.partition_point(|member| member.rows.end <= row)
 }

@@ -33,7 +33,7 @@ pub(crate) use column::{Column, DamagedColumn};
 pub use index::IndexKind;
 pub(crate) use index::{Buffers, Index};
 use indexes::Indexes;
-pub(crate) use joint::Joint;
+pub(crate) use joint::{Entrant, Joint};
 pub use reach::Depth;
 pub(crate) use reach::{Reach, Way};
 pub(crate) use scanned::Coded;
@@ -101,6 +101,10 @@ impl Segment {
 
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().map(|column| &**column)
+    }
+
+    pub(crate) fn shared_columns(&self) -> impl Iterator<Item = &Arc<Column>> {
+        self.columns.iter()
     }
 
     /// The checksums of a row and of those of its vectors that are of `vectors`, summed up.

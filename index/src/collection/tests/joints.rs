@@ -6,6 +6,7 @@ use super::Random;
 use super::sketches::{DIM, K, odd, plans, points, recall, schema};
 use super::workload::{dir, file_system};
 use crate::collection::*;
+use crate::filter::Filter;
 use crate::planner::Plan;
 use crate::segment::Joint;
 use crate::vfs::Keep;
@@ -21,10 +22,10 @@ fn add(collection: &mut Collection, random: &mut Random, batch: u64) {
 
 /// Puts together what is due, and says how many segments that were.
 fn join(collection: &mut Collection) -> usize {
-    let columns = collection.joint_due().unwrap_or_default();
-    let joint = (!columns.is_empty()).then(|| Joint::new(&columns, &BuildOptions::default()));
-    collection.join(joint);
-    columns.len()
+    let due = collection.joint_due();
+    let joined = due.as_ref().map_or(0, |(_, entrants)| entrants.len());
+    collection.join(due.map(|(spec, entrants)| Joint::new(spec, &entrants, &BuildOptions::default())));
+    joined
 }
 
 /// Rows that a search estimates.
@@ -112,6 +113,81 @@ fn graphs_are_walked_as_far_as_scans_leave_to_be_found() {
     let query = collection.sealed[1].view(0, &collection.schema.vectors).vector("").unwrap();
     for k in [800, 10_350, 10_400] {
         assert_eq!(collection.search(&query, Search::new(k)).unwrap().len(), k.min(750 + 4 * ROWS as usize));
+    }
+}
+
+/// A collection with a graph of 8,000 points, of which so many of so many live, beside four batches that are scanned.
+fn with_graph(layout: LayoutPolicy, (live, of): (u64, u64), random: &mut Random) -> Collection {
+    let full_scan_bytes = 100 * 4 * DIM;
+    let mut collection = Collection::new(Schema { layout, full_scan_bytes, ..schema() }).unwrap();
+    collection.upsert(points(random, 0..8000)).unwrap();
+    collection.compact(&BuildOptions::default());
+    let removed: Vec<PointId> = (0..8000).filter(|id| id % of >= live).map(PointId::Integer).collect();
+    collection.delete(&removed);
+    (4..8).for_each(|batch| add(&mut collection, random, batch));
+    collection
+}
+
+/// How many vectors of graphs are scanned, and how many hops were made in graphs.
+fn of_graphs(collection: &Collection, filter: Option<&Filter>) -> (usize, u64) {
+    let of_graphs = plans(collection, filter).into_iter().filter(|(_, explain)| explain.kind.is_graph());
+    of_graphs.fold((0, 0), |(scanned, hops), (_, explain)| {
+        let coded = if explain.search.plan == Plan::Coded { explain.search.matching } else { 0 };
+        (scanned + coded, hops + explain.search.hops)
+    })
+}
+
+/// What lives in a graph most of whose rows are dead is scanned with the rest, and none of its dead are found; with a filter it is walked.
+#[test]
+fn a_sparse_graph_is_scanned_with_the_rest() {
+    for (seed, layout) in [(11, LayoutPolicy::Quantized), (12, LayoutPolicy::Hnsw)] {
+        let mut random = Random(seed);
+        let mut collection = with_graph(layout, (1, 4), &mut random);
+        assert!(of_graphs(&collection, None).1 > 0, "seed {seed}");
+        assert_eq!((join(&mut collection), join(&mut collection)), (5, 0));
+        assert_eq!((of_graphs(&collection, None), others(&collection)), ((2000, 0), vec![4; 5]), "seed {seed}");
+        let reasons = &plans(&collection, None)[0].1.reasons;
+        assert!(reasons.iter().any(|reason| reason.contains("dead")), "seed {seed}: {reasons:?}");
+        // The nearest to a living vector of the graph is itself, and to a dead one it is not.
+        let graph = collection.sealed[0].clone();
+        for row in (0..8000).step_by(50).chain((1..8000).step_by(50)) {
+            let vector = graph.view(row, &collection.schema.vectors).vector("").unwrap();
+            let found = collection.search(&vector, Search::new(K)).unwrap();
+            let exact = collection.search(&vector, Search { exact: true, ..Search::new(K) }).unwrap();
+            assert_eq!(found[0].point.id(), exact[0].point.id(), "seed {seed}: row {row}");
+        }
+        for k in [800, 12_000] {
+            let found = collection.search(&[0.5; DIM], Search::new(k)).unwrap().len();
+            assert_eq!(found, k.min(2000 + 4 * ROWS as usize), "seed {seed}");
+        }
+        // More of them die, some by being replaced.
+        let removed: Vec<PointId> = (0..8000).step_by(12).map(PointId::Integer).collect();
+        collection.delete(&removed);
+        collection.upsert(points(&mut random, 4000..4100)).unwrap();
+        for filter in [None, Some(odd())] {
+            let recall = recall(&collection, filter.as_ref(), seed);
+            assert!(recall >= 0.98, "seed {seed}: {recall}");
+        }
+        assert_eq!(of_graphs(&collection, Some(&odd())).0, 0, "seed {seed}");
+        // The rest is gone: the joint is too large for what is left, and then of the graph alone.
+        collection.sealed.truncate(1);
+        let before = collection.bytes();
+        collection.join(None);
+        assert!(collection.joints.is_empty() && collection.bytes() < before, "seed {seed}");
+        assert!(of_graphs(&collection, None).1 > 0 && join(&mut collection) == 0, "seed {seed}");
+        assert!(recall(&collection, None, seed) >= 0.98, "seed {seed}");
+    }
+}
+
+/// One most of whose rows live, one whose vectors are to stay on disk, and one beside which there is no memory for copies.
+#[test]
+fn other_graphs_are_walked() {
+    let bounded = LayoutPolicy::Auto { bytes_per_vector: Some(4 * DIM + 200) };
+    for (layout, live) in [(LayoutPolicy::Quantized, (3, 5)), (LayoutPolicy::Compact, (1, 4)), (bounded, (1, 4))] {
+        let mut collection = with_graph(layout, live, &mut Random(13));
+        assert_eq!(join(&mut collection), 4, "{layout:?}");
+        let (scanned, hops) = of_graphs(&collection, None);
+        assert!(scanned == 0 && hops > 0, "{layout:?}: {scanned} rows of graphs scanned, {hops} hops");
     }
 }
 
