@@ -2,22 +2,20 @@
 //!
 //! The rows are carved into small sets (`carve.rs`), and each set is a *cell*: whole blocks, the last with lanes that hold no row. Of each
 //! cell its centre is kept, which codes are relative to, and the mean squared distance of its rows from it. Cells are looked at by the
-//! distance of their centres, nearest first, as far as [`Limits`] say.
+//! distance of their centres (`centres.rs`), nearest first, as far as [`Limits`] say.
 
 use std::ops::Range;
 
-use half::f16;
 use rayon::prelude::*;
 
 use crate::bytes::Array;
 use crate::distance::fastscan::LANES;
-use crate::metric::{ElementType, Metric};
+use crate::metric::Metric;
 use crate::quant::frame::Frame;
-use crate::rows::{Rows, VectorRef};
 use crate::spec::VectorSpec;
-use crate::vectors::dense::{Dense, Line};
 
 use super::carve::{Carver, SET_ROWS};
+use super::centres::{Centres, Distances};
 use super::limits::Limits;
 use super::order::{Order, Place};
 use super::slack::ROUNDED;
@@ -32,12 +30,10 @@ pub(super) struct Cells {
     rows: Array<[u32; LANES]>,
     /// The first block of each cell, and at last the number of blocks.
     bounds: Vec<u32>,
-    /// Relative to the frame's centre, in units of the greatest distance of a row from it.
-    centres: Dense<f16>,
+    /// In units of the greatest distance of a row from the frame's centre.
+    centres: Centres,
     /// Of each cell in such units: the mean squared distance of its rows from its centre.
     spreads: Vec<f32>,
-    /// One by the unit.
-    scale: f32,
     limits: Limits,
 }
 
@@ -50,10 +46,8 @@ const NONE: u32 = u32::MAX;
 /// How a query lies to cells.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
-    vector: Vec<f32>,
-    words: Vec<Line>,
-    /// Of the cells' centres, squared, in units of the radius.
-    squares: Vec<f32>,
+    /// Of the cells' centres, in units of the radius.
+    distances: Distances,
     /// A squared distance of one unit, as the rows' metric has it.
     unit: f32,
     /// How far the query may be from what half floats make of it, as a factor of a distance's square root.
@@ -72,8 +66,8 @@ impl Cells {
             return 0;
         }
         let lanes = size_of::<[u32; LANES]>();
-        let cell = 2 * spec.dim().next_multiple_of(32) + size_of::<f32>() + size_of::<u32>() + block + lanes;
-        rows.div_ceil(LANES) * lanes + Self::most(rows) * cell + size_of::<u32>()
+        let cell = Centres::bytes_of_one(spec.dim(), block) + size_of::<f32>() + size_of::<u32>() + block + lanes;
+        rows.div_ceil(LANES) * lanes + Self::most(rows) * cell + size_of::<u32>() + block
     }
 
     /// Cells there may be of `rows` rows.
@@ -83,7 +77,7 @@ impl Cells {
 
     pub(super) fn bytes(&self) -> usize {
         let (spreads, bounds) = (size_of_val(&self.spreads[..]), size_of_val(&self.bounds[..]));
-        self.rows.bytes() + self.centres.array().bytes() + spreads + bounds
+        self.rows.bytes() + self.centres.bytes() + spreads + bounds
     }
 
     /// Cells of `rows` rows, which `decode` writes, none farther than `radius` from the centre of `frame`; none where rows lie so much apart
@@ -110,13 +104,10 @@ impl Cells {
         }
         let scale = 1.0 / radius.max(f32::MIN_POSITIVE);
         let cells: Vec<(Vec<f32>, f32)> = sets.par_iter().map(|set| centre_of(frame, scale, set, &decode)).collect();
-        let spec = VectorSpec::new(dim, Metric::L2, ElementType::F16).expect("rows have such a dimension");
-        let mut centres = Dense::new(spec);
-        for (centre, _) in &cells {
-            centres.extend(Rows::one(VectorRef::from(centre.as_slice()))).expect("no centre is beyond the radius");
-        }
+        let points: Vec<&[f32]> = cells.iter().map(|(centre, _)| &centre[..]).collect();
+        let centres = Centres::new(dim, scale, &points);
         let spreads = cells.into_iter().map(|(_, spread)| spread).collect();
-        Some(Cells { rows: lanes, bounds, centres, spreads, scale, limits: Limits::NONE })
+        Some(Cells { rows: lanes, bounds, centres, spreads, limits: Limits::NONE })
     }
 
     /// The cell of each of `rows` rows.
@@ -140,38 +131,28 @@ impl Cells {
 
     /// The squared distances of all centres from `query`, in units of the radius.
     pub(super) fn squares<'a>(&self, frame: &Frame, query: &[f32], outlook: &'a mut Outlook) -> &'a [f32] {
-        let Outlook { vector, words, squares, .. } = outlook;
-        vector.clear();
-        vector.extend(query.iter().zip(frame.centre.as_slice()).map(|(x, centre)| (x - centre) * self.scale));
-        squares.resize(self.centres.len(), 0.0);
-        if let Ok(query) = self.centres.encode(VectorRef::from(vector.as_slice()), words) {
-            let view = self.centres.view();
-            view.kernels.scan(query, view.rows, 0, squares);
-            return squares;
-        }
-        // So far away that half floats cannot say.
-        let mut centre = Vec::new();
-        for (cell, square) in squares.iter_mut().enumerate() {
-            self.centres.decode(cell, &mut centre);
-            *square = centre.iter().zip(&*vector).map(|(c, x)| (x - c) * (x - c)).sum();
-        }
-        squares
+        self.centres.measure(frame, query, &mut outlook.distances);
+        outlook.distances.squares()
     }
 
-    /// Looks at them from `query`, which is `length` from the centre of `frame`, and puts them into `order`.
+    /// Looks at them from `query`, which is `length` from the centre of `frame`, and puts them into `order`, for a scan of such a patience.
     pub(super) fn look(
         &self,
         (frame, metric): (&Frame, Metric),
         (query, length): (&[f32], f32),
+        patience: u32,
         outlook: &mut Outlook,
         order: &mut Order,
     ) {
-        self.squares(frame, query, outlook);
-        outlook.unit = unit_of(metric) / (self.scale * self.scale);
-        let off = ROUNDED * length * self.scale + LEAST_HALF * (query.len() as f32).sqrt();
-        outlook.off = 2.0 * off * outlook.unit.sqrt();
-        let known = |distance: f32| if distance.is_finite() { distance } else { f32::NEG_INFINITY };
-        order.extend(outlook.squares.iter().map(|square| known(square * outlook.unit)));
+        let Outlook { distances, unit, off } = outlook;
+        match patience {
+            u32::MAX => self.centres.measure(frame, query, distances),
+            _ => self.centres.measure_nearest(frame, query, distances),
+        }
+        let scale = self.centres.scale();
+        *unit = unit_of(metric) / (scale * scale);
+        *off = 2.0 * (ROUNDED * length * scale + LEAST_HALF * (query.len() as f32).sqrt()) * unit.sqrt();
+        order.extend(distances.iter().map(|square| known(square * *unit)));
     }
 
     /// The spread of a cell, in units of the radius, squared.
@@ -181,14 +162,13 @@ impl Cells {
 
     /// The unit of lengths, as rows have them.
     pub(super) fn radius(&self) -> f32 {
-        1.0 / self.scale
+        1.0 / self.centres.scale()
     }
 
     /// The centre of the cell that a block is of.
     pub(super) fn centre_of(&self, block: usize, frame: &Frame, out: &mut Vec<f32>) {
         let cell = self.bounds.partition_point(|&first| first as usize <= block) - 1;
-        self.centres.decode(cell, out);
-        out.iter_mut().zip(frame.centre.as_slice()).for_each(|(x, centre)| *x = *x / self.scale + centre);
+        self.centres.leave(cell, frame, out);
     }
 
     /// Number of blocks.
@@ -210,6 +190,12 @@ impl Cells {
 }
 
 impl Outlook {
+    /// A place of `cells` with the distance of its centre, where the order had an estimate.
+    #[inline(always)]
+    pub(super) fn settle(&mut self, cells: &Cells, place: Place) -> Place {
+        Place { distance: known(self.distances.of(&cells.centres, place.cell) * self.unit), ..place }
+    }
+
     /// Of a cell's centre: its distance, less what rounding may have added.
     #[inline(always)]
     pub(super) fn distance(&self, place: Place) -> f32 {
@@ -227,6 +213,12 @@ impl Outlook {
         }
         cells.limits.least(place.distance / self.unit, cells.spread(place.cell)) * self.unit
     }
+}
+
+/// Where numbers cannot say how far it is, it may be near.
+#[inline(always)]
+fn known(distance: f32) -> f32 {
+    if distance.is_finite() { distance } else { f32::NEG_INFINITY }
 }
 
 /// The distance of two vectors by `metric` whose squared distance is 1.

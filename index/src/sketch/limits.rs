@@ -33,7 +33,7 @@ use super::eligible::Eligible;
 use super::scan::{Share, Sketching, Wanted, scan};
 
 /// Rows whose neighbours are looked for, how many of each, and the part that is within the bounds.
-const PROBES: usize = 128;
+const PROBES: usize = 512;
 const NEIGHBORS: usize = 10;
 const WITHIN: f64 = 0.998;
 
@@ -113,8 +113,8 @@ impl Limits {
         let mut patience: Vec<u32> = needed.iter().map(|need| need.patience).collect();
         patience.sort_unstable();
         let patience = RECALLS.map(|recall| {
-            // Half of what may be missed is left to what estimates err by.
-            let found = 0.5 * (1.0 + recall);
+            // A quarter of what may be missed is left to what estimates err by.
+            let found = 1.0 - 0.75 * (1.0 - recall);
             let most = patience.get((patience.len() as f32 * found) as usize).copied();
             most.unwrap_or(u32::MAX).max(Self::LEAST_PATIENCE)
         });

@@ -8,6 +8,7 @@
 
 mod carve;
 mod cells;
+mod centres;
 mod eligible;
 mod limits;
 mod order;

@@ -42,9 +42,17 @@ pub(super) struct Pass<'a, S, C> {
 impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
     /// The share a cell is of, and the cells there.
     #[inline(always)]
-    pub(super) fn cells_of(&self, place: Place) -> (usize, &'a Cells) {
+    fn cells_of(&self, place: Place) -> (usize, &'a Cells) {
         let of = place.share as usize;
         (of, self.shares[of].sketch.cells.as_ref().expect("they gave the cell"))
+    }
+
+    /// The next cell in `order`, the share it is of, and the cells there.
+    #[inline(always)]
+    pub(super) fn next(&mut self, order: &mut Order) -> Option<(usize, &'a Cells, Place)> {
+        let place = order.next()?;
+        let (of, cells) = self.cells_of(place);
+        Some((of, cells, self.views[of].outlook.settle(cells, place)))
     }
 
     /// The lanes of a block that may be found.
@@ -138,8 +146,7 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
     #[inline(always)]
     pub(super) fn look_on(&mut self, order: &mut Order, patience: u32) {
         let mut left = patience;
-        while let Some(place) = order.next() {
-            let (of, cells) = self.cells_of(place);
+        while let Some((of, cells, place)) = self.next(order) {
             let outlook = &self.views[of].outlook;
             let (least, common) = (outlook.least(cells, place), outlook.distance(place));
             if let Some(next) = order.peek(1) {

@@ -197,8 +197,9 @@ impl<C: Compare> Task for Scan<'_, C> {
             first += sketch.rows as u32;
             match &sketch.cells {
                 Some(cells) => {
-                    cells.look((&sketch.frame, sketch.metric), (query, length), outlook, order);
-                    patience = cells.patience(wanted.recall).saturating_add(patience);
+                    let own = cells.patience(wanted.recall);
+                    cells.look((&sketch.frame, sketch.metric), (query, length), own, outlook, order);
+                    patience = own.saturating_add(patience);
                 }
                 None => order.extend(std::iter::empty()),
             }
@@ -210,9 +211,8 @@ impl<C: Compare> Task for Scan<'_, C> {
         if !is_bounded {
             let (enough, mut rows) = (NARROWED * best_of(wanted.k), 0);
             while rows < enough
-                && let Some(place) = order.next()
+                && let Some((of, cells, place)) = pass.next(order)
             {
-                let (of, cells) = pass.cells_of(place);
                 let common = pass.views[of].outlook.distance(place);
                 for block in cells.blocks(place.cell) {
                     rows += pass.put((of, block), common, blocks);
