@@ -10,7 +10,7 @@ use crate::filter::Filter;
 use crate::planner::Plan;
 use crate::segment::Joint;
 use crate::vfs::Keep;
-use crate::{BuildOptions, LayoutPolicy, PointId};
+use crate::{BuildOptions, ElementType, LayoutPolicy, Metric, PointId, VectorSpec};
 
 const ROWS: u64 = 2400;
 
@@ -176,6 +176,45 @@ fn a_sparse_graph_is_scanned_with_the_rest() {
         assert!(collection.joints.is_empty() && collection.bytes() < before, "seed {seed}");
         assert!(of_graphs(&collection, None).1 > 0 && join(&mut collection) == 0, "seed {seed}");
         assert!(recall(&collection, None, seed) >= 0.98, "seed {seed}");
+    }
+}
+
+/// Where only some rows have the vector, rows and slots differ.
+#[test]
+fn a_sparse_graph_of_some_rows_is_scanned_with_the_rest() {
+    let (seed, spec) = (14, VectorSpec::new(DIM, Metric::L2, ElementType::F32).unwrap());
+    let small = VectorSpec::new(2, Metric::L2, ElementType::F32).unwrap();
+    let set = VectorSet::named([("a", spec, Payload::new()), ("b", small, Payload::new())]).unwrap();
+    let (layout, full_scan_bytes) = (LayoutPolicy::Quantized, 100 * 4 * DIM);
+    let mut collection = Collection::new(Schema { layout, full_scan_bytes, ..Schema::new(set) }).unwrap();
+    let mut random = Random(seed);
+    // One of three has the small one alone.
+    let mut points = |ids: std::ops::Range<u64>| -> Vec<Point> {
+        let named = |point: Point| {
+            let PointId::Integer(id) = point.id else { unreachable!("ids are numbers") };
+            let vector = point.vectors.get("").unwrap().to_vec();
+            let of_a = (id % 3 > 0).then_some(("a", vector));
+            Point { vectors: of_a.into_iter().chain([("b", vec![id as f32, 0.0])]).collect(), ..point }
+        };
+        points(&mut random, ids).into_iter().map(named).collect()
+    };
+    collection.upsert(points(0..12_000)).unwrap();
+    collection.compact(&BuildOptions::default());
+    let removed: Vec<PointId> = (0..12_000).filter(|id| id % 4 > 0).map(PointId::Integer).collect();
+    collection.delete(&removed);
+    for batch in 4..8 {
+        collection.upsert(points(batch * 3600..(batch + 1) * 3600)).unwrap();
+        collection.sealed.append(&mut collection.growing);
+    }
+    assert_eq!(join(&mut collection), 5, "seed {seed}");
+    let graph = collection.sealed[0].clone();
+    for row in (0..12_000).step_by(40).filter(|row| row % 3 > 0) {
+        let vector = graph.view(row, &collection.schema.vectors).vector("a").unwrap();
+        let search = Search { using: "a", ..Search::new(K) };
+        let (found, explained) = collection.search_explained(&vector, search).unwrap();
+        let exact = collection.search(&vector, Search { exact: true, ..search }).unwrap();
+        assert_eq!(found[0].point.id(), exact[0].point.id(), "seed {seed}: row {row}");
+        assert_eq!((explained[0].search.plan, explained[0].search.matching), (Plan::Coded, 2000), "seed {seed}");
     }
 }
 
