@@ -4,6 +4,9 @@
 //! its own. As soon as [`FEWEST`] of them are scanned one by one, or there is a joint that is not much larger than they are, they are put
 //! together, with all such joints: each joint has then more than twice the rows of the next, so there are few, and a row is sketched again
 //! only when its joint grows by half or more. Sealed segments and growing ones, which are to go soon, are put together apart.
+//!
+//! After a flood of changes most rows of a graph may be dead, while what has replaced them is scanned. Then those that live are put together
+//! with what is scanned, and the graph is walked no more, but for filters.
 
 use std::sync::Arc;
 
@@ -90,9 +93,9 @@ impl Collection {
         sparse.sort_by_key(|place| rows(&[*place]));
         let mut room = scanned;
         sparse.retain(|place| {
-            let fits = rows(&[*place]) <= room;
-            room -= if fits { rows(&[*place]) } else { 0 };
-            fits
+            let left = room.checked_sub(rows(&[*place]));
+            room = left.unwrap_or(room);
+            left.is_some()
         });
         sparse
     }
