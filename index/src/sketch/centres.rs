@@ -6,7 +6,6 @@
 
 use half::f16;
 
-use crate::bytes::Array;
 use crate::metric::{ElementType, Metric};
 use crate::quant::frame::{Frame, mean_of};
 use crate::quant::rotation::Rotation;
@@ -69,11 +68,7 @@ impl Centres {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.array().bytes() + self.sketch.as_ref().map_or(0, |sketch| sketch.bytes())
-    }
-
-    fn array(&self) -> &Array<f16> {
-        self.vectors.array()
+        self.vectors.array().bytes() + self.sketch.as_ref().map_or(0, |sketch| sketch.bytes())
     }
 
     /// What rows' lengths are multiplied by.
@@ -172,6 +167,7 @@ impl Distances {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::Array;
 
     /// The nearest are known at once, the others when they are asked for, and from afar all.
     #[test]
