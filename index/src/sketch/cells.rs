@@ -52,6 +52,8 @@ pub(super) struct Outlook {
     unit: f32,
     /// How far the query may be from what half floats make of it, as a factor of a distance's square root.
     off: f32,
+    /// Cells beyond those near have been put in order, by estimates.
+    has_put_others: bool,
 }
 
 impl Cells {
@@ -135,7 +137,8 @@ impl Cells {
         outlook.distances.squares()
     }
 
-    /// Looks at them from `query`, which is `length` from the centre of `frame`, and puts them into `order`, for a scan of such a patience.
+    /// Looks at them from `query`, which is `length` from the centre of `frame`, and puts the next share's into `order`: for a scan with
+    /// patience those near, and the others when it [asks](Outlook::put_others) for them; else all.
     pub(super) fn look(
         &self,
         (frame, metric): (&Frame, Metric),
@@ -144,7 +147,8 @@ impl Cells {
         outlook: &mut Outlook,
         order: &mut Order,
     ) {
-        let Outlook { distances, unit, off } = outlook;
+        let Outlook { distances, unit, off, has_put_others } = outlook;
+        *has_put_others = false;
         match patience {
             u32::MAX => self.centres.measure(frame, query, distances),
             _ => self.centres.measure_nearest(frame, query, distances),
@@ -152,7 +156,8 @@ impl Cells {
         let scale = self.centres.scale();
         *unit = unit_of(metric) / (scale * scale);
         *off = 2.0 * (ROUNDED * length * scale + LEAST_HALF * (query.len() as f32).sqrt()) * unit.sqrt();
-        order.extend(distances.iter().map(|square| known(square * *unit)));
+        let share = order.extend(self.spreads.len());
+        order.put(share, distances.measured().map(|(cell, square)| (cell, known(square * *unit))));
     }
 
     /// The spread of a cell, in units of the radius, squared.
@@ -190,10 +195,20 @@ impl Cells {
 }
 
 impl Outlook {
+    /// Puts the cells that are known by estimates alone into `order`, where they are the share of this number, unless they are there.
+    pub(super) fn put_others(&mut self, share: usize, order: &mut Order) {
+        if !std::mem::replace(&mut self.has_put_others, true) {
+            order.put(share, self.distances.estimated().map(|(cell, estimate)| (cell, known(estimate * self.unit))));
+        }
+    }
+
     /// A place of `cells` with the distance of its centre, where the order had an estimate.
     #[inline(always)]
-    pub(super) fn settle(&mut self, cells: &Cells, place: Place) -> Place {
-        Place { distance: known(self.distances.of(&cells.centres, place.cell) * self.unit), ..place }
+    pub(super) fn settle(&self, cells: &Cells, place: Place) -> Place {
+        if !self.has_put_others {
+            return place;
+        }
+        Place { distance: known(cells.centres.measure_one(place.cell, &self.distances) * self.unit), ..place }
     }
 
     /// Of a cell's centre: its distance, less what rounding may have added.

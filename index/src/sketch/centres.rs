@@ -1,8 +1,8 @@
 //! [`Centres`]: the centres of cells, and how far a query is from them.
 //!
 //! There is a centre for every hundred rows or so, and of a million rows to compare them all takes a quarter of a scan. So many centres have
-//! codes too, a [`Sketch`] of their own: all are estimated, the nearest by their estimates compared, and a scan that ends by patience hardly
-//! comes to others. Where it does, these come in the order of their estimates, and each is compared when its turn comes.
+//! codes too, a [`Sketch`] of their own: all are estimated and the nearest by their estimates compared, about eight times the square root of
+//! how many there are. A scan that ends by patience hardly comes to others; where it does, each is compared when its turn comes.
 
 use half::f16;
 
@@ -22,6 +22,9 @@ const LEAST_SKETCHED: usize = 2048;
 /// that are looked at.
 const COMPARED: usize = 8;
 
+/// One of so many estimates is drawn to tell how small that of a centre must be for it to be compared.
+const DRAWN: usize = 8;
+
 /// Points of cells, relative to the frame's centre and scaled.
 #[derive(Debug, Clone)]
 pub(super) struct Centres {
@@ -35,14 +38,13 @@ pub(super) struct Centres {
 pub(super) struct Distances {
     vector: Vec<f32>,
     words: Vec<Line>,
-    /// Where there are estimates, not a number for those that are known by these alone.
-    squares: Vec<f32>,
-    /// Of all, or none.
+    /// Of all, or none where all were measured.
     estimates: Vec<f32>,
-    /// Estimates as numbers that sort as they do, above the numbers of centres.
-    keys: Vec<u64>,
-    compared: Vec<u32>,
-    of_compared: Vec<f32>,
+    drawn: Vec<f32>,
+    /// Those with no larger estimates were measured.
+    bound: f32,
+    measured: Vec<u32>,
+    squares: Vec<f32>,
 }
 
 impl Centres {
@@ -85,8 +87,10 @@ impl Centres {
     /// Measures how far all are from `query`.
     pub(super) fn measure(&self, frame: &Frame, query: &[f32], distances: &mut Distances) {
         let is_encoded = self.ask(frame, query, distances);
-        let Distances { vector, words, squares, estimates, .. } = distances;
+        let Distances { vector, words, estimates, measured, squares, .. } = distances;
         estimates.clear();
+        measured.clear();
+        measured.extend(0..self.vectors.len() as u32);
         squares.resize(self.vectors.len(), 0.0);
         if is_encoded {
             let view = self.vectors.view();
@@ -102,23 +106,21 @@ impl Centres {
 
     /// Measures how far the nearest are from `query`, and estimates the others; where there are few, measures all.
     pub(super) fn measure_nearest(&self, frame: &Frame, query: &[f32], distances: &mut Distances) {
-        let (count, compared) = (self.vectors.len(), COMPARED * self.vectors.len().isqrt());
         let Some(sketch) = self.sketch.as_ref().filter(|_| self.ask(frame, query, distances)) else {
             return self.measure(frame, query, distances);
         };
-        let Distances { vector, words, squares, estimates, keys, compared: slots, of_compared } = distances;
+        let Distances { vector, words, estimates, drawn, bound, measured, squares } = distances;
         estimates.clear();
         sketch.estimates(vector, |_, of_block| estimates.extend_from_slice(of_block));
-        keys.clear();
-        keys.extend((0_u64..).zip(&*estimates).map(|(at, estimate)| u64::from(estimate.max(0.0).to_bits()) << 32 | at));
-        keys.select_nth_unstable(compared);
-        slots.clear();
-        slots.extend(keys[..compared].iter().map(|&key| key as u32));
-        of_compared.resize(compared, 0.0);
-        self.vectors.view().gather(bytemuck::cast_slice(words), slots, of_compared);
-        squares.clear();
-        squares.resize(count, f32::NAN);
-        slots.iter().zip(&*of_compared).for_each(|(&at, &square)| squares[at as usize] = square);
+        drawn.clear();
+        drawn.extend(estimates.iter().step_by(DRAWN));
+        let (_, &mut most, _) =
+            drawn.select_nth_unstable_by(COMPARED * self.vectors.len().isqrt() / DRAWN, f32::total_cmp);
+        *bound = most;
+        measured.clear();
+        measured.extend((0..).zip(&*estimates).filter_map(|(at, &estimate)| (estimate <= most).then_some(at)));
+        squares.resize(measured.len(), 0.0);
+        self.vectors.view().gather(bytemuck::cast_slice(words), measured, squares);
     }
 
     /// Puts `query` into `distances` as centres are; whether half floats can say it.
@@ -129,38 +131,27 @@ impl Centres {
         self.vectors.encode(VectorRef::from(vector.as_slice()), words).is_ok()
     }
 
-    /// Measures how far one is that was estimated alone.
-    #[cold]
-    fn measure_one(&self, at: u32, distances: &mut Distances) {
+    /// How far one is from the query that was asked for last.
+    pub(super) fn measure_one(&self, at: u32, distances: &Distances) -> f32 {
         let view = self.vectors.view();
-        distances.squares[at as usize] = view.kernels.distance(bytemuck::cast_slice(&distances.words), view.row(at));
+        view.kernels.distance(bytemuck::cast_slice(&distances.words), view.row(at))
     }
 }
 
 impl Distances {
-    /// Of all; estimates where nothing better is known.
-    pub(super) fn iter(&self) -> impl Iterator<Item = f32> {
-        let of = |(at, &square): (usize, &f32)| if self.is_open(square) { self.estimates[at] } else { square };
-        self.squares.iter().enumerate().map(of)
+    /// Of those that were measured, with their numbers.
+    pub(super) fn measured(&self) -> impl Iterator<Item = (u32, f32)> {
+        self.measured.iter().copied().zip(self.squares.iter().copied())
     }
 
-    #[inline(always)]
-    fn is_open(&self, square: f32) -> bool {
-        square.is_nan() && !self.estimates.is_empty()
+    /// Estimates of the others, with their numbers.
+    pub(super) fn estimated(&self) -> impl Iterator<Item = (u32, f32)> {
+        (0..).zip(self.estimates.iter().copied()).filter(|&(_, estimate)| estimate.is_nan() || estimate > self.bound)
     }
 
-    /// All, where all were [measured](Centres::measure).
+    /// Of all, where all were [measured](Centres::measure).
     pub(super) fn squares(&self) -> &[f32] {
         &self.squares
-    }
-
-    /// Of one of `centres`.
-    #[inline(always)]
-    pub(super) fn of(&mut self, centres: &Centres, at: u32) -> f32 {
-        if self.is_open(self.squares[at as usize]) {
-            centres.measure_one(at, self);
-        }
-        self.squares[at as usize]
     }
 }
 
@@ -188,28 +179,28 @@ mod tests {
         for round in 0..20 {
             let query: Vec<f32> = (0..dim).map(|_| 1.0 + draw() / scale).collect();
             centres.measure(&frame, &query, &mut exact);
+            assert_eq!((exact.measured().count(), exact.estimated().count()), (count, 0));
             centres.measure_nearest(&frame, &query, &mut distances);
             let mut nearest: Vec<usize> = (0..count).collect();
             nearest.sort_by(|&a, &b| exact.squares()[a].total_cmp(&exact.squares()[b]));
-            let known: Vec<f32> = distances.iter().collect();
-            let found = nearest[..100].iter().filter(|&&at| !distances.is_open(distances.squares[at])).count();
-            let open = (0..count).filter(|&at| distances.is_open(distances.squares[at])).count();
+            let mut known = vec![None; count];
+            distances.measured().for_each(|(at, square)| known[at as usize] = Some(square));
+            let found = nearest[..100].iter().filter(|&&at| known[at].is_some()).count();
+            let open = distances.estimated().count();
             assert!(found >= 95 && open > count / 2, "seed {seed}, round {round}: {found} found, {open} open");
-            for (at, known) in known.into_iter().enumerate() {
-                let square = exact.squares()[at];
-                let far = if distances.is_open(distances.squares[at]) { 1.0 } else { 1e-5 };
-                assert!((known - square).abs() <= far * square, "seed {seed}, round {round}: {known}, not {square}");
-                let settled = distances.of(&centres, at as u32);
-                assert!(
-                    (settled - square).abs() <= 1e-5 * square,
-                    "seed {seed}, round {round}: {settled}, not {square}"
-                );
+            assert_eq!(open + distances.measured().count(), count, "seed {seed}, round {round}");
+            let close = |found: f32, square: f32, far: f32| {
+                assert!((found - square).abs() <= far * square, "seed {seed}, round {round}: {found}, not {square}");
+            };
+            for (at, square) in (0..).zip(exact.squares()) {
+                close(centres.measure_one(at, &distances), *square, 1e-5);
+                known[at as usize].into_iter().for_each(|known| close(known, *square, 1e-5));
             }
+            distances.estimated().for_each(|(at, estimate)| close(estimate, exact.squares()[at as usize], 1.0));
         }
         let (mut far, query) = (Distances::default(), [1e30; 24]);
         centres.measure_nearest(&frame, &query, &mut far);
-        assert!(
-            far.iter().all(|square| !square.is_finite()) && (0..count as u32).all(|at| far.of(&centres, at) > 1e30)
-        );
+        let beyond = far.measured().filter(|&(_, square)| square > 1e30 && !square.is_finite()).count();
+        assert_eq!((beyond, far.estimated().count()), (count, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! [`Order`]: the cells of one or more sketches, nearest first, put in order as far as they are taken.
+//! [`Order`]: cells of one or more sketches, nearest first, put in order as far as they are taken.
 
 /// A piece of no more cells than this is sorted; a larger one is parted, and its nearest piece has one of so many.
 const SORTED: usize = 64;
@@ -19,8 +19,9 @@ pub(super) struct Place {
 pub(super) struct Order {
     /// A distance, as a number that sorts as it does, above the number of the cell among all.
     places: Vec<u64>,
-    /// The first cell of each share.
+    /// The first cell of each share, and how many cells all have.
     firsts: Vec<u32>,
+    cells: u32,
     taken: usize,
     ordered: usize,
     /// Where the pieces end that are not in order, the nearest last: all of a piece is nearer than what comes after it.
@@ -32,14 +33,20 @@ impl Order {
         self.places.clear();
         self.firsts.clear();
         self.ends.clear();
-        (self.taken, self.ordered) = (0, 0);
+        (self.cells, self.taken, self.ordered) = (0, 0, 0);
     }
 
-    /// Adds the cells of the next share, before any is taken.
-    pub(super) fn extend(&mut self, distances: impl Iterator<Item = f32>) {
-        let first = self.places.len() as u32;
-        self.firsts.push(first);
-        self.places.extend((first..).zip(distances).map(|(at, distance)| key(distance) << 32 | u64::from(at)));
+    /// Adds the next share, of so many cells, and says its number.
+    pub(super) fn extend(&mut self, cells: usize) -> usize {
+        self.firsts.push(self.cells);
+        self.cells += cells as u32;
+        self.firsts.len() - 1
+    }
+
+    /// Adds cells of a share with their distances: before any is taken, or behind all that were added before.
+    pub(super) fn put(&mut self, share: usize, cells: impl Iterator<Item = (u32, f32)>) {
+        let first = self.firsts[share];
+        self.places.extend(cells.map(|(cell, distance)| key(distance) << 32 | u64::from(first + cell)));
     }
 
     /// The next cell.
@@ -103,19 +110,27 @@ mod tests {
     fn the_nearest_comes_first_whatever_it_is_of() {
         for count in [0, 1, SORTED / 3, SORTED, 1000] {
             let distance = |at: usize| if at == 40 { f32::NEG_INFINITY } else { (at * 7919 % 211) as f32 - 7.0 };
-            let (mut order, mut places) = (Order::default(), Vec::new());
+            let (mut order, mut now, mut later) = (Order::default(), Vec::new(), Vec::new());
             for share in 0..3 {
-                let from = share * count;
-                order.extend((from..from + count).map(distance));
-                let place = |at| Place { distance: distance(from + at), share: share as u32, cell: at as u32 };
-                places.extend((0..count).map(place));
+                assert_eq!(order.extend(count), share);
+                let place =
+                    |cell| Place { distance: distance(share * count + cell), share: share as u32, cell: cell as u32 };
+                let (of_now, of_later): (Vec<Place>, _) = (0..count).map(place).partition(|place| place.cell % 3 > 0);
+                order.put(share, of_now.iter().map(|place| (place.cell, place.distance)));
+                now.extend(of_now);
+                later.extend(of_later);
             }
-            places.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-            for (at, &expected) in places.iter().enumerate() {
-                assert_eq!(order.peek(3), places.get(at + 3).copied());
-                assert_eq!(order.next(), Some(expected));
+            for (at, mut places) in [now, later].into_iter().enumerate() {
+                for place in places.iter().filter(|_| at == 1) {
+                    order.put(place.share as usize, std::iter::once((place.cell, place.distance)));
+                }
+                places.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+                for (at, &expected) in places.iter().enumerate() {
+                    assert_eq!(order.peek(3), places.get(at + 3).copied());
+                    assert_eq!(order.next(), Some(expected));
+                }
+                assert_eq!((order.peek(0), order.next()), (None, None));
             }
-            assert_eq!((order.peek(0), order.next()), (None, None));
         }
     }
 }

@@ -47,12 +47,22 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
         (of, self.shares[of].sketch.cells.as_ref().expect("they gave the cell"))
     }
 
-    /// The next cell in `order`, the share it is of, and the cells there.
+    /// The next cell in `order`, the share it is of, and the cells there: those near, and then the others.
     #[inline(always)]
     pub(super) fn next(&mut self, order: &mut Order) -> Option<(usize, &'a Cells, Place)> {
-        let place = order.next()?;
+        let place = order.next().or_else(|| self.next_of_others(order))?;
         let (of, cells) = self.cells_of(place);
         Some((of, cells, self.views[of].outlook.settle(cells, place)))
+    }
+
+    #[cold]
+    fn next_of_others(&mut self, order: &mut Order) -> Option<Place> {
+        for (of, (view, share)) in self.views.iter_mut().zip(self.shares).enumerate() {
+            if !share.is_unsorted() {
+                view.outlook.put_others(of, order);
+            }
+        }
+        order.next()
     }
 
     /// The lanes of a block that may be found.

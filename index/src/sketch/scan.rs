@@ -201,7 +201,7 @@ impl<C: Compare> Task for Scan<'_, C> {
                     cells.look((&sketch.frame, sketch.metric), (query, length), own, outlook, order);
                     patience = own.saturating_add(patience);
                 }
-                None => order.extend(std::iter::empty()),
+                None => _ = order.extend(0),
             }
         }
         best.reset(best_of(wanted.k).min(first as usize).max(1));
