@@ -41,17 +41,19 @@ fn others(collection: &Collection) -> Vec<usize> {
 }
 
 #[test]
-fn segments_are_put_together_as_sizes_double() {
+fn segments_are_put_together_as_they_grow_by_a_quarter() {
     let seed = 5;
     let (mut random, mut collection) = (Random(seed), Collection::new(schema()).unwrap());
     let mut joined = Vec::new();
-    for batch in 0..17 {
+    for batch in 0..26 {
         add(&mut collection, &mut random, batch);
         joined.push(join(&mut collection));
     }
-    // Four; with two more, and with three; then four apart, for the others are more than twice as many; and all once there are two more.
-    assert_eq!(joined, [0, 0, 0, 4, 0, 6, 0, 0, 9, 0, 0, 0, 4, 0, 15, 0, 0]);
-    let mut expected = vec![14; 15];
+    // Four, the fewest that have cells; with one more, two, and three; then four apart, for the others are more than four times as many; and
+    // all with one more.
+    let expected = [[0, 0, 0, 4, 5, 0, 7, 0, 9, 0, 0, 12, 0], [0, 15, 0, 0, 0, 19, 0, 0, 0, 4, 24, 0, 0]];
+    assert_eq!(joined, expected.concat());
+    let mut expected = vec![23; 24];
     expected.extend([0, 0]);
     assert_eq!(others(&collection), expected);
     let all = collection.rows() as u64;
