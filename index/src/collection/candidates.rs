@@ -37,11 +37,9 @@ impl Wanted<'_> {
         }
     }
 
-    /// The part of the true neighbours that a scan over codes is to find. With a filter all: how far few rows that match lie apart was not
-    /// measured.
+    /// The part of the true neighbours that a scan over codes is to find.
     pub(super) fn recall(&self) -> f32 {
         match self.effort {
-            _ if self.filter.is_some() => 1.0,
             Effort::Recall(recall) => recall.get(),
             Effort::Beam(_) => Sketch::USUAL_RECALL,
         }

@@ -229,15 +229,16 @@ impl Collection {
                     explain(*number, rows.part, Done { asked: rows.asked, reach: None, recall, others, search });
                     best.extend(rows.part, hits);
                 };
-                together::scan(&scanned, &self.joints, wanted, within, buffers, take)?;
-                if scan_first {
-                    buffers.share_scanned(wanted.width());
+                let kept = if scan_first && !rest.is_empty() { wanted.width() } else { 0 };
+                together::scan(&scanned, &self.joints, wanted, (within, kept), buffers, take)?;
+                if kept > 0 {
+                    buffers.share_scanned();
                 }
             } else {
                 let known = if scan_first { of_scanned } else { 0 };
                 for (number, rows) in &rest {
                     let (reach, search) = rows.search(wanted, known, buffers, hits)?;
-                    let recall = Sketch::EXPECTED_RECALL;
+                    let recall = wanted.recall().min(Sketch::EXPECTED_RECALL);
                     explain(*number, rows.part, Done { asked: rows.asked, reach, recall, others: 0, search });
                     best.extend(rows.part, hits);
                 }

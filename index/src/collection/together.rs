@@ -50,14 +50,15 @@ impl Group<'_, '_> {
     }
 }
 
-/// Scans all of `candidates` over codes as if they were one: the nearest of all, as far as they are within `within`. Those in one of
-/// `joints` are scanned by its codes, but with a filter each by its own, which say where the rows are that match. Hands the nearest of each
-/// to `take`, with what was done there, and with how many others: of those that are scanned by one sketch the first has done it all.
+/// Scans all of `candidates` over codes as if they were one: the nearest of all, as far as they are within `within`; of the nearest
+/// `kept` that are compared distances are kept. Those in one of `joints` are scanned by its codes, but with a filter each by its own, which
+/// say where the rows are that match. Hands the nearest of each to `take`, with what was done there, and with how many others: of those that
+/// are scanned by one sketch the first has done it all.
 pub(super) fn scan<'a>(
     candidates: &[Numbered<'a>],
     joints: &[Arc<Joint>],
     wanted: &Wanted<'_>,
-    within: f32,
+    (within, kept): (f32, usize),
     buffers: &mut Buffers,
     mut take: impl FnMut(&Numbered<'a>, (Explain, usize), &[Hit]),
 ) -> Result<(), SearchError> {
@@ -65,7 +66,8 @@ pub(super) fn scan<'a>(
     let accepts: Vec<_> = groups.iter().map(|group| move |slot| group.accepts(slot)).collect();
     let shares: Vec<_> = groups.iter().zip(&accepts).map(|(group, accept)| group.coded(wanted, accept)).collect();
     let mut hits: Vec<_> = groups.iter().map(|group| vec![Vec::new(); group.members.len()]).collect();
-    let asked = sketch::Wanted { k: wanted.k, within, recall: wanted.recall() };
+    let (recall, has_patience) = (wanted.recall(), wanted.filter.is_none());
+    let asked = sketch::Wanted { k: wanted.k, within, recall, has_patience, kept };
     let counts =
         Coded::scan(&shares, wanted.query, asked, (&mut buffers.coded, &mut buffers.scratch), |share, hit| {
             let (member, slot) = groups[share].locate(hit.slot).expect("a row that was let through");

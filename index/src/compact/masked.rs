@@ -29,7 +29,9 @@ impl CompactGraph {
         scratch: &mut CompactScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Explain, SearchError> {
-        self.search_within(query, self.limits_of(params)?, mask, plan, scratch, hits)
+        let limits = self.limits_of(params)?;
+        let recall = self.expected_recall(params.k, params.slack).unwrap_or(1.0);
+        self.search_within(query, (limits, recall), mask, plan, scratch, hits)
     }
 
     /// As [`search_masked`](CompactGraph::search_masked), but as far as a beam goes.
@@ -42,14 +44,15 @@ impl CompactGraph {
         scratch: &mut CompactScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Explain, SearchError> {
-        self.search_within(query, self.limits_of_beam(params, bits)?, mask, plan, scratch, hits)
+        let limits = self.limits_of_beam(params, bits)?;
+        self.search_within(query, (limits, Sketch::USUAL_RECALL), mask, plan, scratch, hits)
     }
 
-    /// As [`search_masked`](CompactGraph::search_masked), within `limits`.
+    /// As [`search_masked`](CompactGraph::search_masked), within `limits`, or by a coded scan that finds such a part of the nearest.
     fn search_within(
         &self,
         query: VectorRef<'_>,
-        limits: Limits,
+        (limits, recall): (Limits, f32),
         mask: &Mask,
         plan: Option<Plan>,
         scratch: &mut CompactScratch,
@@ -72,7 +75,7 @@ impl CompactGraph {
         let (course, looked) = self.costs().course_looking(asked, plan, || self.near(query, mask, scratch))?;
         let limits = Limits { results: course.few(limits.results), k: course.few(limits.k), ..limits };
         let accept = |slot| mask.contains(slot);
-        let sketch = sketch.filter(|_| course.by_codes);
+        let sketch = sketch.filter(|_| course.by_codes).map(|sketch| (sketch, recall));
         let scanning = Run { limits, give_up: false, accept: Some(&accept), mask: Some(mask), sketch, looked };
         let stats = match course.plan {
             Plan::Nothing => self.spec.check(query).map(|()| QuantizedStats::default())?,
@@ -158,6 +161,7 @@ impl CompactGraph {
         scratch: &mut CompactScratch,
     ) -> Result<QuantizedStats, SearchError> {
         let (accept, limits) = (|slot| mask.contains(slot), self.limits(CompactSearch::default()));
+        let sketch = sketch.map(|sketch| (sketch, Sketch::USUAL_RECALL));
         let run = Run { limits, give_up: false, accept: Some(&accept), mask: Some(mask), sketch, looked: false };
         self.compare(query, &run, scratch, &mut Vec::new())
     }

@@ -117,8 +117,8 @@ struct Run<'a> {
     accept: Option<&'a dyn Fn(Slot) -> bool>,
     /// The rows that `accept` holds for, where they are known.
     mask: Option<&'a Mask>,
-    /// By which rows are compared that are compared one by one.
-    sketch: Option<&'a Sketch>,
+    /// By which rows are compared that are compared one by one, and the part of the nearest that is to be found so.
+    sketch: Option<(&'a Sketch, f32)>,
     /// Whether entries were looked at for the query.
     looked: bool,
 }

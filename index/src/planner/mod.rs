@@ -25,7 +25,7 @@ pub enum Plan {
     /// Compare every row that matches.
     Scan,
     /// Estimate the rows that match by their one-bit codes, but for those that lie far, and compare those that may be among the nearest: the
-    /// part of them that is found is as asked for, 99 of a hundred unless another is; with a filter all but a few of a thousand.
+    /// part of them that is found is as asked for, 99 of a hundred unless another is; with a filter no less than that.
     Coded,
     /// Walk through all rows, keep those that match.
     Walk,

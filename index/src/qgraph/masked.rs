@@ -33,7 +33,9 @@ impl QuantizedGraph {
         scratch: &mut QuantizedScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Explain, SearchError> {
-        self.search_within(query, self.limits_of(params)?, mask, plan, scratch, hits)
+        let limits = self.limits_of(params)?;
+        let recall = self.expected_recall(params.k, params.slack).unwrap_or(1.0);
+        self.search_within(query, (limits, recall), mask, plan, scratch, hits)
     }
 
     /// As [`search_masked`](QuantizedGraph::search_masked), but as far as a beam goes.
@@ -46,14 +48,15 @@ impl QuantizedGraph {
         scratch: &mut QuantizedScratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Explain, SearchError> {
-        self.search_within(query, self.limits_of_beam(params)?, mask, plan, scratch, hits)
+        let limits = self.limits_of_beam(params)?;
+        self.search_within(query, (limits, Sketch::USUAL_RECALL), mask, plan, scratch, hits)
     }
 
-    /// As [`search_masked`](QuantizedGraph::search_masked), within `limits`.
+    /// As [`search_masked`](QuantizedGraph::search_masked), within `limits`, or by a coded scan that finds such a part of the nearest.
     fn search_within(
         &self,
         query: VectorRef<'_>,
-        limits: Limits,
+        (limits, recall): (Limits, f32),
         mask: &Mask,
         plan: Option<Plan>,
         scratch: &mut QuantizedScratch,
@@ -76,7 +79,7 @@ impl QuantizedGraph {
         let few = |count| course.few(count);
         let limits = Limits { results: few(limits.results), k: few(limits.k), keep: few(limits.keep), ..limits };
         let accept = |slot| mask.contains(slot);
-        let sketch = sketch.filter(|_| course.by_codes);
+        let sketch = sketch.filter(|_| course.by_codes).map(|sketch| (sketch, recall));
         let comparing = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch, looked };
         let correlation = self.correlation(limits.k, &course);
         let stats = match course.plan {
@@ -205,6 +208,7 @@ impl QuantizedGraph {
     ) -> Result<QuantizedStats, SearchError> {
         scratch.reserve(1);
         let (accept, limits) = (|slot| mask.contains(slot), self.limits(QuantizedSearch::default()));
+        let sketch = sketch.map(|sketch| (sketch, Sketch::USUAL_RECALL));
         let run = Run { limits, cut: Cut::Keep, accept: &accept, mask: Some(mask), sketch, looked: false };
         self.compare(query, &run, &mut scratch.walks[0], &mut scratch.ranking)
     }

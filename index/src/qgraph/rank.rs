@@ -79,19 +79,19 @@ impl Ranking {
     }
 
     /// Makes hits of the `k` nearest of those `rows` that are eligible, and of those that errors may have put behind them: with a sketch of the
-    /// rows by what it leaves, and else by comparing each.
+    /// rows, and the part of the nearest that is to be found, by what it leaves, and else by comparing each.
     #[cold]
     pub(crate) fn scan(
         &mut self,
         by: impl Compare,
         (query, k): (&[f32], usize),
         (eligible, rows): (Eligible<'_>, usize),
-        sketch: Option<&Sketch>,
+        sketch: Option<(&Sketch, f32)>,
     ) -> Counts {
         let Ranking { slots, nearest, sketching, hits, .. } = self;
         let counts = match sketch {
-            Some(sketch) => {
-                let wanted = Wanted { k, within: f32::INFINITY, recall: 1.0 };
+            Some((sketch, recall)) => {
+                let wanted = Wanted { recall, ..Wanted::all(k) };
                 sketch::scan(&[Share { sketch, by, eligible }], query, wanted, sketching, nearest);
                 sketching.counts(0)
             }

@@ -74,8 +74,8 @@ pub(super) struct Run<'a> {
     pub(super) accept: &'a dyn Fn(Slot) -> bool,
     /// The rows that `accept` holds for, where they are known.
     pub(super) mask: Option<&'a Mask>,
-    /// By which rows are compared that are compared one by one.
-    pub(super) sketch: Option<&'a Sketch>,
+    /// By which rows are compared that are compared one by one, and the part of the nearest that is to be found so.
+    pub(super) sketch: Option<(&'a Sketch, f32)>,
     /// Whether entries were looked at for the query.
     pub(super) looked: bool,
 }

@@ -89,9 +89,9 @@ impl Buffers {
         self.quantized.begin();
     }
 
-    /// Lets the nearest `most` rows that the last scan over codes compared count in the searches that follow.
-    pub(crate) fn share_scanned(&mut self, most: usize) {
-        self.quantized.meet(self.coded.nearest_compared(most));
+    /// Lets the rows whose distances the last scan over codes kept count in the searches that follow.
+    pub(crate) fn share_scanned(&mut self) {
+        self.quantized.meet(self.coded.kept());
     }
 }
 

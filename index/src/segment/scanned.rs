@@ -1,5 +1,6 @@
 //! [`Scanned`]: vectors without a graph. Each is compared, or estimated by its code first once there is a sketch of them.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::compare::{Compare, Nearest, Whole};
@@ -29,9 +30,9 @@ pub(crate) struct CodedBuffers {
 }
 
 impl CodedBuffers {
-    /// The distances of the nearest `most` rows that the last scan compared, in order.
-    pub(super) fn nearest_compared(&mut self, most: usize) -> &[f32] {
-        self.sketching.nearest_compared(most)
+    /// As [`Sketching::kept`].
+    pub(super) fn kept(&self) -> &[f32] {
+        self.sketching.kept()
     }
 }
 
@@ -100,7 +101,7 @@ impl<'a> Coded<'a> {
                 let shares = shares.iter().map(|Coded { sketch, vectors, eligible }| {
                     let parts = vectors.iter().map(|&(first, vectors)| {
                         let rows = vectors.like(rows).expect("rows of one spec");
-                        (first, Whole { space: rows.view(), query })
+                        (first..first + rows.len() as u32, Whole { space: rows.view(), query })
                     });
                     Share { sketch, by: InParts(parts.collect()), eligible: *eligible }
                 });
@@ -115,16 +116,15 @@ impl<'a> Coded<'a> {
     }
 }
 
-/// Rows that lie in parts, with the first of each, in order.
-struct InParts<C>(Vec<(u32, C)>);
+/// Rows that lie in parts, in order. Those that are in none are infinitely far.
+struct InParts<C>(Vec<(Range<u32>, C)>);
 
 impl<C> InParts<C> {
     /// The part of a row, and which it is there.
     #[inline(always)]
-    fn part(&self, slot: u32) -> (&C, u32) {
-        let at = self.0.partition_point(|&(first, _)| first <= slot) - 1;
-        let (first, by) = &self.0[at];
-        (by, slot - first)
+    fn part(&self, slot: u32) -> Option<(&C, u32)> {
+        let (rows, by) = &self.0[self.0.partition_point(|(rows, _)| rows.end <= slot)..].first()?;
+        (rows.start <= slot).then(|| (by, slot - rows.start))
     }
 }
 
@@ -136,19 +136,16 @@ impl<C: Compare> Compare for InParts<C> {
 
     #[inline(always)]
     fn distance<S: Simd>(&self, simd: S, slot: u32) -> f32 {
-        let (by, slot) = self.part(slot);
-        by.distance(simd, slot)
+        self.part(slot).map_or(f32::INFINITY, |(by, slot)| by.distance(simd, slot))
     }
 
     #[inline(always)]
     fn margin(&self, slot: u32) -> f32 {
-        let (by, slot) = self.part(slot);
-        by.margin(slot)
+        self.part(slot).map_or(0.0, |(by, slot)| by.margin(slot))
     }
 
     #[inline(always)]
     fn fetch(&self, slot: u32) {
-        let (by, slot) = self.part(slot);
-        by.fetch(slot);
+        self.part(slot).into_iter().for_each(|(by, slot)| by.fetch(slot));
     }
 }

@@ -16,7 +16,7 @@ use crate::spec::VectorSpec;
 
 use super::carve::{Carver, SET_ROWS};
 use super::centres::{Centres, Distances};
-use super::limits::Limits;
+use super::limits::{Bounds, Limits};
 use super::order::{Order, Place};
 use super::slack::ROUNDED;
 
@@ -44,10 +44,11 @@ const LEAST_HALF: f32 = 1.0 / (1 << 25) as f32;
 const NONE: u32 = u32::MAX;
 
 /// How a query lies to cells.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outlook {
     /// Of the cells' centres, in units of the radius.
     distances: Distances,
+    bounds: Bounds,
     /// A squared distance of one unit, as the rows' metric has it.
     unit: f32,
     /// How far the query may be from what half floats make of it, as a factor of a distance's square root.
@@ -126,11 +127,6 @@ impl Cells {
         self.limits = limits;
     }
 
-    /// As [`Limits::patience`].
-    pub(super) fn patience(&self, recall: f32) -> u32 {
-        self.limits.patience(recall)
-    }
-
     /// The squared distances of all centres from `query`, in units of the radius.
     pub(super) fn squares<'a>(&self, frame: &Frame, query: &[f32], outlook: &'a mut Outlook) -> &'a [f32] {
         self.centres.measure(frame, query, &mut outlook.distances);
@@ -138,16 +134,18 @@ impl Cells {
     }
 
     /// Looks at them from `query`, which is `length` from the centre of `frame`, and puts the next share's into `order`: for a scan with
-    /// patience those near, and the others when it [asks](Outlook::put_others) for them; else all.
+    /// patience those near, and the others when it [asks](Outlook::put_others) for them; else all. What patience it has: see [`Limits::of`].
     pub(super) fn look(
         &self,
         (frame, metric): (&Frame, Metric),
         (query, length): (&[f32], f32),
-        patience: u32,
+        (recall, has_patience): (f32, bool),
         outlook: &mut Outlook,
         order: &mut Order,
-    ) {
-        let Outlook { distances, unit, off, has_put_others } = outlook;
+    ) -> u32 {
+        let patience;
+        let Outlook { distances, bounds, unit, off, has_put_others } = outlook;
+        (*bounds, patience) = self.limits.of(recall, has_patience);
         *has_put_others = false;
         match patience {
             u32::MAX => self.centres.measure(frame, query, distances),
@@ -158,6 +156,7 @@ impl Cells {
         *off = 2.0 * (ROUNDED * length * scale + LEAST_HALF * (query.len() as f32).sqrt()) * unit.sqrt();
         let share = order.extend(self.spreads.len());
         order.put(share, distances.measured().map(|(cell, square)| (cell, known(square * *unit))));
+        patience
     }
 
     /// The spread of a cell, in units of the radius, squared.
@@ -194,6 +193,13 @@ impl Cells {
     }
 }
 
+impl Default for Outlook {
+    fn default() -> Self {
+        let distances = Distances::default();
+        Outlook { distances, bounds: Bounds::NONE, unit: 1.0, off: 0.0, has_put_others: false }
+    }
+}
+
 impl Outlook {
     /// Puts the cells that are known by estimates alone into `order`, where they are the share of this number, unless they are there.
     pub(super) fn put_others(&mut self, share: usize, order: &mut Order) {
@@ -226,7 +232,7 @@ impl Outlook {
         if place.distance == f32::NEG_INFINITY {
             return place.distance;
         }
-        cells.limits.least(place.distance / self.unit, cells.spread(place.cell)) * self.unit
+        self.bounds.least(place.distance / self.unit, cells.spread(place.cell)) * self.unit
     }
 }
 

@@ -17,6 +17,8 @@
 //!
 //! How much `square` and `length` are, and what patience finds which part, is measured on the rows themselves, by the nearest neighbours of
 //! some. It errs on the side of patience: rows that are among the nearest for a while, until nearer ones are found, are not counted there.
+//! Where few rows match, how far they lie apart was not measured, and a scan goes on to the last cell within bounds: closer ones, if one of a
+//! hundred of the nearest may be missed.
 
 use std::cell::RefCell;
 
@@ -31,11 +33,11 @@ use super::Sketch;
 use super::cells::{Cells, Outlook, unit_of};
 use super::eligible::Eligible;
 use super::scan::{Share, Sketching, Wanted, scan};
+use super::slack::NEARLY;
 
-/// Rows whose neighbours are looked for, how many of each, and the part that is within the bounds.
+/// Rows whose neighbours are looked for, and how many of each.
 const PROBES: usize = 512;
 const NEIGHBORS: usize = 10;
-const WITHIN: f64 = 0.998;
 
 /// The parts of the nearest that may be asked for with a patience; for a larger one, nothing is left out but by bounds.
 const RECALLS: [f32; 6] = [0.8, 0.9, 0.95, 0.98, 0.99, 0.995];
@@ -43,20 +45,26 @@ const RECALLS: [f32; 6] = [0.8, 0.9, 0.95, 0.98, 0.99, 0.995];
 /// What neighbours are within; see above.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    square: f32,
-    length: f32,
+    /// For nearly all, and for 99 of a hundred.
+    sure: Bounds,
+    nearly: Bounds,
     /// For each of [`RECALLS`].
     patience: [u32; RECALLS.len()],
 }
 
-impl Limits {
-    pub(super) const NONE: Limits =
-        Limits { square: f32::INFINITY, length: f32::INFINITY, patience: [u32::MAX; RECALLS.len()] };
+/// How far from a query cells may hold what is near it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Bounds {
+    square: f32,
+    length: f32,
+}
 
-    /// No bound is less, however near to centres the rows are: queries may come from other sides. Nor is patience.
-    const LEAST_SQUARE: f32 = 1.0;
-    const LEAST_LENGTH: f32 = 0.5;
-    const LEAST_PATIENCE: u32 = 8;
+impl Bounds {
+    pub(super) const NONE: Bounds = Bounds { square: f32::INFINITY, length: f32::INFINITY };
+
+    /// No bound is less, however near to centres the rows are: queries may come from other sides.
+    const LEAST_SURE: Bounds = Bounds { square: 1.0, length: 0.5 };
+    const LEAST_NEARLY: Bounds = Bounds { square: 1.0, length: 0.37 };
 
     /// The least squared distance at which there may be a row of a cell of such a spread whose centre is at the squared distance `square`.
     #[inline(always)]
@@ -65,8 +73,38 @@ impl Limits {
         (square / self.square - spread).min(length * length)
     }
 
+    /// Those within which such a part of `needed` is, but no less than `least`.
+    fn within(part: f64, needed: &[Need], least: Bounds) -> Bounds {
+        let bound = |bound: fn(&Need) -> f32| {
+            // Copies of one row, without any distance, say nothing.
+            let mut bounds: Vec<f32> = needed.iter().map(bound).filter(|bound| !bound.is_nan()).collect();
+            bounds.sort_unstable_by(f32::total_cmp);
+            bounds.get((bounds.len() as f64 * part) as usize).copied().unwrap_or(f32::INFINITY)
+        };
+        let (square, length) = (bound(|need| need.square), bound(|need| need.length));
+        Bounds { square: square.max(least.square), length: length.max(least.length) }
+    }
+}
+
+impl Limits {
+    pub(super) const NONE: Limits =
+        Limits { sure: Bounds::NONE, nearly: Bounds::NONE, patience: [u32::MAX; RECALLS.len()] };
+
+    /// Patience is no less.
+    const LEAST_PATIENCE: u32 = 8;
+
+    /// Bounds for a scan that is to find such a part, and after how many cells that gave nothing it may end: where it may end so, what it may
+    /// miss is missed there.
+    pub(super) fn of(&self, recall: f32, has_patience: bool) -> (Bounds, u32) {
+        match has_patience {
+            true => (self.sure, self.patience(recall)),
+            false if recall > NEARLY => (self.sure, u32::MAX),
+            false => (self.nearly, u32::MAX),
+        }
+    }
+
     /// After how many cells that gave nothing a scan may end that is to find such a part.
-    pub(super) fn patience(&self, recall: f32) -> u32 {
+    fn patience(&self, recall: f32) -> u32 {
         RECALLS.iter().position(|&enough| enough >= recall).map_or(u32::MAX, |at| self.patience[at])
     }
 
@@ -80,7 +118,7 @@ impl Limits {
             let (unit, kernels) = (unit_of(sketch.metric), Kernels::new(Metric::L2));
             let by = Decoded { decode: &decode, query: &query, kernels, unit, row: RefCell::default() };
             let others = Eligible::If(&|other| other.0 != row);
-            let wanted = Wanted { k: NEIGHBORS, within: f32::INFINITY, recall: 1.0 };
+            let wanted = Wanted::all(NEIGHBORS);
             scan(&[Share { sketch, by, eligible: others }], &query, wanted, &mut Sketching::default(), &mut nearest);
             let found = nearest.rows();
             let reach = found.last().map_or(0.0, |row| row.0) / (cells.radius() * cells.radius() * unit);
@@ -104,12 +142,6 @@ impl Limits {
             needed
         };
         let needed: Vec<Need> = (0..PROBES).into_par_iter().flat_map_iter(of_probe).collect();
-        let bound = |bound: fn(&Need) -> f32| {
-            // Copies of one row, without any distance, say nothing.
-            let mut bounds: Vec<f32> = needed.iter().map(bound).filter(|bound| !bound.is_nan()).collect();
-            bounds.sort_unstable_by(f32::total_cmp);
-            bounds.get((bounds.len() as f64 * WITHIN) as usize).copied().unwrap_or(f32::INFINITY)
-        };
         let mut patience: Vec<u32> = needed.iter().map(|need| need.patience).collect();
         patience.sort_unstable();
         let patience = RECALLS.map(|recall| {
@@ -119,8 +151,8 @@ impl Limits {
             most.unwrap_or(u32::MAX).max(Self::LEAST_PATIENCE)
         });
         Limits {
-            square: bound(|need| need.square).max(Self::LEAST_SQUARE),
-            length: bound(|need| need.length).max(Self::LEAST_LENGTH),
+            sure: Bounds::within(0.998, &needed, Bounds::LEAST_SURE),
+            nearly: Bounds::within(0.99, &needed, Bounds::LEAST_NEARLY),
             patience,
         }
     }

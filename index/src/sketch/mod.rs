@@ -259,6 +259,14 @@ impl Sketch {
         slot_of(self.cells.as_ref(), block, lane)
     }
 
+    /// Asks for what says the row of a lane.
+    #[inline(always)]
+    fn fetch_slot(&self, block: usize, lane: usize) {
+        if let Some(cells) = &self.cells {
+            prefetch(cells.rows(block)[lane..].as_ptr().cast::<u8>());
+        }
+    }
+
     /// Asks for what estimates of a block read.
     #[inline(always)]
     fn fetch(&self, block: usize) {

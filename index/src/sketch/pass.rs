@@ -11,7 +11,7 @@ use super::order::{Order, Place};
 use super::scan::{Share, View};
 use super::slack::{ROUNDED, Slack};
 
-/// Rows that are asked for before the first of them is compared.
+/// Rows in doubt that are gathered before the next step is taken with all of them.
 const AHEAD: usize = 16;
 
 /// A block that is estimated.
@@ -25,15 +25,38 @@ pub(super) struct Chosen {
     common: f32,
 }
 
+/// Rows in doubt, on their way to be compared: each step asks for what the next will read, of many rows before the first is read.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// Share and lane, counted through its blocks, of those whose numbers were asked for.
+    lanes: Vec<(u32, u32)>,
+    /// Share and number of those whose vectors were asked for.
+    rows: Vec<(u32, u32)>,
+}
+
+impl Doubt {
+    pub(super) fn clear(&mut self) {
+        self.lanes.clear();
+        self.rows.clear();
+    }
+}
+
+/// A row that was compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    pub(super) distance: f32,
+    pub(super) share: u32,
+    pub(super) slot: u32,
+}
+
 /// A scan under way. A block is named by its share and its place there.
 pub(super) struct Pass<'a, S, C> {
     pub(super) simd: S,
     pub(super) shares: &'a [Share<'a, C>],
     pub(super) views: &'a mut [View],
-    /// Share and row of those that were asked for, to be compared.
-    pub(super) asked: &'a mut Vec<(u32, u32)>,
-    /// The distances of those that were compared.
-    pub(super) compared: &'a mut Vec<f32>,
+    pub(super) doubt: &'a mut Doubt,
+    /// Those that were compared, if these are to be known, whether they may be found or not.
+    pub(super) compared: Option<&'a mut Vec<Compared>>,
     pub(super) nearest: &'a mut Nearest,
     /// One of those compared was among the nearest so far.
     pub(super) found: bool,
@@ -136,12 +159,12 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
             let part = f32::from(sketch.errors.as_slice()[block][lane]) / 255.0;
             let slack = self.slack(of).at_most([largest[0], part * largest[1]]);
             if candidate.distance() - slack < self.nearest.reach {
-                self.ask(of, sketch.slot(block, lane));
+                self.ask((of, block), lane);
             }
             // Not to be compared again.
             estimates[at][lane] = f32::INFINITY;
         }
-        self.compare_asked();
+        self.compare_all();
         for (&Chosen { share, block, lanes, .. }, estimates) in blocks.iter().zip(&*estimates) {
             let (of, block) = (share as usize, block as usize);
             let largest = self.shares[of].sketch.largest.as_slice()[block];
@@ -149,7 +172,7 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
             let below = self.simd.below(estimates, bound) & lanes;
             self.ask_for_near((of, block), below, estimates);
         }
-        self.compare_asked();
+        self.compare_all();
     }
 
     /// Goes through the cells in `order` until `patience` of those that hold eligible rows, one after the other, gave none of the nearest.
@@ -170,11 +193,12 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
                 for block in cells.blocks(place.cell) {
                     eligible |= self.look_through((of, block), common);
                 }
+                self.compare_some();
             }
             // Where the query is beyond all numbers every cell is looked at.
             left -= u32::from(eligible && place.distance > f32::NEG_INFINITY);
             if left == 0 {
-                self.compare_asked();
+                self.compare_all();
             }
             if std::mem::take(&mut self.found) {
                 left = patience;
@@ -183,7 +207,7 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
                 break;
             }
         }
-        self.compare_asked();
+        self.compare_all();
     }
 
     /// Estimates the rows of a block, which have `common` in common, and compares those that may be nearer than the k-th so far. Whether
@@ -209,7 +233,7 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
         if left == 0 {
             return;
         }
-        let Share { sketch, eligible, .. } = &self.shares[of];
+        let sketch = self.shares[of].sketch;
         let [add, error] = sketch.largest.as_slice()[block];
         let (errors, step) = (&sketch.errors.as_slice()[block], error * self.slack(of).scale / 255.0);
         let mut lower = [0.0; LANES];
@@ -218,14 +242,8 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
         }
         let mut left = left & self.simd.below(&lower, self.nearest.reach + add * ROUNDED);
         while left != 0 {
-            let slot = sketch.slot(block, left.trailing_zeros() as usize);
-            if eligible.accepts(slot) {
-                self.ask(of, slot);
-            }
+            self.ask((of, block), left.trailing_zeros() as usize);
             left &= left - 1;
-        }
-        if self.asked.len() >= AHEAD {
-            self.compare_asked();
         }
     }
 
@@ -237,21 +255,44 @@ impl<'a, S: Simd, C: Compare> Pass<'a, S, C> {
         slack
     }
 
+    /// Puts a row to those in doubt.
     #[inline(always)]
-    fn ask(&mut self, of: usize, slot: u32) {
-        self.shares[of].by.fetch(slot);
-        self.asked.push((of as u32, slot));
+    fn ask(&mut self, (of, block): (usize, usize), lane: usize) {
+        self.shares[of].sketch.fetch_slot(block, lane);
+        self.doubt.lanes.push((of as u32, (block * LANES + lane) as u32));
+        if self.doubt.lanes.len() == AHEAD {
+            self.compare_some();
+        }
     }
 
+    /// Compares all that are in doubt.
     #[inline(always)]
-    fn compare_asked(&mut self) {
-        for (of, slot) in self.asked.drain(..) {
-            let (Share { by, .. }, view) = (&self.shares[of as usize], &mut self.views[of as usize]);
+    fn compare_all(&mut self) {
+        self.compare_some();
+        self.compare_some();
+    }
+
+    /// Takes a step with all that are in doubt.
+    #[inline(always)]
+    fn compare_some(&mut self) {
+        for (of, slot) in self.doubt.rows.drain(..) {
+            let (Share { by, eligible, .. }, view) = (&self.shares[of as usize], &mut self.views[of as usize]);
             view.counts.distances += 1;
             let (by, row) = (&From { by, first: view.first }, view.first + slot);
             let distance = by.distance(self.simd, row);
-            self.compared.push(distance);
-            self.found |= self.nearest.take(by, row, distance);
+            if let Some(compared) = &mut self.compared {
+                compared.push(Compared { distance, share: of, slot });
+            }
+            // Whether it may be found takes as long to say as to compare it, and most lie too far.
+            if distance <= self.nearest.reach && eligible.accepts(slot) {
+                self.found |= self.nearest.take(by, row, distance);
+            }
+        }
+        for (of, lane) in self.doubt.lanes.drain(..) {
+            let Share { sketch, by, .. } = &self.shares[of as usize];
+            let slot = sketch.slot(lane as usize / LANES, lane as usize % LANES);
+            by.fetch(slot);
+            self.doubt.rows.push((of, slot));
         }
     }
 }

@@ -19,7 +19,7 @@ use super::Sketch;
 use super::cells::Outlook;
 use super::eligible::Eligible;
 use super::order::Order;
-use super::pass::{Chosen, Pass};
+use super::pass::{Chosen, Compared, Doubt, Pass};
 use super::slack::Slack;
 
 /// Rows of one sketch that are scanned, and what they are compared by.
@@ -44,6 +44,18 @@ pub(crate) struct Wanted {
     pub(crate) within: f32,
     /// The part of the nearest that is to lie in cells that are looked at.
     pub(crate) recall: f32,
+    /// Whether it may end when what is looked at gives nothing for a while: where most rows may be found. Where few may, how far they lie apart
+    /// was not measured.
+    pub(crate) has_patience: bool,
+    /// Of so many of the nearest rows that are compared, distances are kept.
+    pub(crate) kept: usize,
+}
+
+impl Wanted {
+    /// All of the `k` nearest, but for what estimates err by.
+    pub(crate) fn all(k: usize) -> Self {
+        Wanted { k, within: f32::INFINITY, recall: 1.0, has_patience: false, kept: 0 }
+    }
 }
 
 /// The buffers of scans on one thread.
@@ -57,9 +69,10 @@ pub(crate) struct Sketching {
     blocks: Vec<Chosen>,
     estimates: Vec<[f32; LANES]>,
     best: Pool,
-    asked: Vec<(u32, u32)>,
-    /// The distances of all rows that were compared.
-    compared: Vec<f32>,
+    doubt: Doubt,
+    compared: Vec<Compared>,
+    /// The distances of the nearest rows that were compared, in order.
+    kept: Vec<f32>,
 }
 
 impl Sketching {
@@ -68,15 +81,9 @@ impl Sketching {
         self.views[share].counts
     }
 
-    /// The distances of the nearest `most` rows that the last scan compared, in order.
-    pub(crate) fn nearest_compared(&mut self, most: usize) -> &[f32] {
-        let compared = &mut self.compared;
-        if most < compared.len() {
-            compared.select_nth_unstable_by(most, f32::total_cmp);
-            compared.truncate(most);
-        }
-        compared.sort_unstable_by(f32::total_cmp);
-        compared
+    /// The distances of the nearest rows that the last scan compared, in order, as many as it was to keep.
+    pub(crate) fn kept(&self) -> &[f32] {
+        &self.kept
     }
 
     /// The share of a row that the last scan found, and its number there.
@@ -181,12 +188,12 @@ impl<C: Compare> Task for Scan<'_, C> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Scan { shares, query, wanted, buffers, nearest } = self;
-        let Sketching { views, shares: count, order, blocks, estimates, best, asked, compared } = buffers;
+        let Sketching { views, shares: count, order, blocks, estimates, best, doubt, compared, kept } = buffers;
         *count = shares.len();
         views.resize_with(shares.len().max(views.len()), View::default);
         order.clear();
         blocks.clear();
-        asked.clear();
+        doubt.clear();
         compared.clear();
         let (mut first, mut patience) = (0, 0);
         for (of, Share { sketch, .. }) in shares.iter().enumerate() {
@@ -197,15 +204,16 @@ impl<C: Compare> Task for Scan<'_, C> {
             first += sketch.rows as u32;
             match &sketch.cells {
                 Some(cells) => {
-                    let own = cells.patience(wanted.recall);
-                    cells.look((&sketch.frame, sketch.metric), (query, length), own, outlook, order);
+                    let (of, wanted) = ((&sketch.frame, sketch.metric), (wanted.recall, wanted.has_patience));
+                    let own = cells.look(of, (query, length), wanted, outlook, order);
                     patience = own.saturating_add(patience);
                 }
                 None => _ = order.extend(0),
             }
         }
         best.reset(best_of(wanted.k).min(first as usize).max(1));
-        let mut pass = Pass { simd, shares, views, asked, compared, nearest, found: false };
+        let to_keep = (wanted.kept > 0).then_some(&mut *compared);
+        let mut pass = Pass { simd, shares, views, doubt, compared: to_keep, nearest, found: false };
         // Where rows as near as are wanted are known from elsewhere, few rows are within their distance: there is no need to look for it.
         let mut is_bounded = wanted.within < f32::INFINITY;
         if !is_bounded {
@@ -228,6 +236,10 @@ impl<C: Compare> Task for Scan<'_, C> {
             pass.look_through_unsorted();
         }
         pass.look_on(order, patience);
+        compared.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance));
+        let may_be_found = |row: &&Compared| shares[row.share as usize].eligible.accepts(row.slot);
+        kept.clear();
+        kept.extend(compared.iter().filter(may_be_found).map(|row| row.distance).take(wanted.kept));
     }
 }
 

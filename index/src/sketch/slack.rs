@@ -15,7 +15,7 @@ use super::Sketch;
 /// one of a hundred, where one of a hundred of the nearest may be missed.
 const SURE: f32 = 3.0;
 const NEARLY_SURE: f32 = 2.33;
-const NEARLY: f32 = 0.99;
+pub(super) const NEARLY: f32 = 0.99;
 
 /// Half a unit in the last place of a half float, of both factors of a row.
 pub(super) const ROUNDED: f32 = 1.0 / 2048.0;

@@ -82,21 +82,16 @@ impl Fixture {
     }
 
     fn scan(&mut self, query: &[f32], k: usize, eligible: Eligible<'_>) -> (Vec<(f32, u32)>, Counts) {
-        self.scan_to(query, (k, 1.0), eligible)
+        self.scan_for(query, Wanted::all(k), eligible)
     }
 
-    fn scan_to(
-        &mut self,
-        query: &[f32],
-        (k, recall): (usize, f32),
-        eligible: Eligible<'_>,
-    ) -> (Vec<(f32, u32)>, Counts) {
+    fn scan_for(&mut self, query: &[f32], wanted: Wanted, eligible: Eligible<'_>) -> (Vec<(f32, u32)>, Counts) {
         let Fixture { vectors, sketch, buffers, scratch, nearest } = self;
         let mut loaded = Vec::new();
         crate::qgraph::load(&vectors.spec(), query.into(), &mut loaded).unwrap();
         with_rows!(vectors, dense => {
             let by = Whole { space: dense.view(), query: dense.encode(query.into(), &mut scratch.query).unwrap() };
-            scan(&[Share { sketch, by, eligible }], &loaded, Wanted { k, within: f32::INFINITY, recall }, buffers, nearest);
+            scan(&[Share { sketch, by, eligible }], &loaded, wanted, buffers, nearest);
         });
         (nearest.rows().to_vec(), buffers.counts(0))
     }
@@ -212,7 +207,7 @@ fn cells_that_are_not_looked_at_hold_nothing_near() {
         for (side, holds) in sides.into_iter().enumerate() {
             let mut mask = Mask::none(rows_of);
             (0..rows_of as u32).filter(|&slot| holds(slot)).for_each(|slot| mask.insert(Slot(slot)));
-            let (mut good, mut looked_at) = ([0, 0], 0);
+            let (mut good, mut looked_at, mut nearly) = ([0, 0], 0, [0, 0]);
             for (number, query) in queries.chunks(dim).enumerate() {
                 // Every fourth lies far from all rows.
                 let query: Vec<f32> = query.iter().map(|x| if number % 4 == 3 { x * 5.0 + 2.0 } else { *x }).collect();
@@ -223,7 +218,15 @@ fn cells_that_are_not_looked_at_hold_nothing_near() {
                 assert!(found.len() == K && found.is_sorted() && found.iter().all(|&(_, slot)| holds(slot)));
                 good[usize::from(number % 4 == 3)] += found.iter().filter(|row| row.0 <= exact[K - 1].0).count();
                 looked_at += counts.estimates as usize;
+                let wanted = Wanted { recall: 0.99, ..Wanted::all(K) };
+                let (found, counts) = fixture.scan_for(&query, wanted, eligible);
+                assert!(found.len() == K && found.iter().all(|&(_, slot)| holds(slot)));
+                nearly[0] += found.iter().filter(|row| row.0 <= exact[K - 1].0).count();
+                nearly[1] += counts.estimates as usize;
             }
+            let recall = nearly[0] as f64 / (K * queries_of) as f64;
+            assert!(recall >= 0.975, "seed {seed}, {shape:?} {metric}, side {side}: recall {recall} of .99");
+            assert!(nearly[1] <= looked_at, "seed {seed}, {shape:?} {metric}, side {side}: {nearly:?}, {looked_at}");
             let part = looked_at as f64 / (rows_of * queries_of) as f64;
             for (good, of) in good.into_iter().zip([0.75, 0.25]) {
                 let recall = good as f64 / ((K * queries_of) as f64 * of);
@@ -273,7 +276,7 @@ fn several_are_scanned_as_one() {
                     }
                 })
                 .collect();
-            scan(&shares, query, Wanted { k: K, within: f32::INFINITY, recall }, &mut buffers, &mut nearest);
+            scan(&shares, query, Wanted { recall, has_patience: true, ..Wanted::all(K) }, &mut buffers, &mut nearest);
             assert_eq!(nearest.rows().len(), K);
             for &(distance, row) in nearest.rows() {
                 let (part, slot) = buffers.locate(row);
