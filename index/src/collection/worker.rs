@@ -1,5 +1,5 @@
 //! The background threads of a collection: one seals, one puts together what is scanned as one, one builds graphs and merges; all at
-//! low priority.
+//! low priority, and graphs, which take the longest, at the lowest.
 //!
 //! Sealing is quick and keeps the log short; to put segments together may take seconds, a merge minutes, and no seal waits for either. In
 //! all of a process one collection merges at a time, on a pool of its own, and one puts segments together, so that memory and cores are
@@ -76,7 +76,7 @@ impl Worker {
         let spawn = |name: &str, work: fn(&Shared, &Signal)| {
             let (shared, signal) = (Arc::clone(shared), Arc::clone(&signal));
             let run = move || {
-                lower_priority();
+                lower_priority(SOON);
                 while !signal.stopped() {
                     work(&shared, &signal);
                     signal.sleep();
@@ -174,19 +174,23 @@ fn build_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
-/// The threads on which graphs are built, at low priority.
+/// The threads on which graphs are built.
 fn pool() -> Option<&'static ThreadPool> {
     static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
     let make = || {
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(build_threads()).start_handler(|_| lower_priority());
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(build_threads()).start_handler(|_| lower_priority(LATER));
         builder.thread_name(|number| format!("vicino-build-{number}")).build().ok()
     };
     POOL.get_or_init(make).as_ref()
 }
 
+/// What makes searches quicker or the log shorter within seconds, and what takes minutes: by how much it gives way to others (nice values).
+const SOON: i32 = 10;
+const LATER: i32 = 19;
+
 /// Lets this thread run when others do not need the core, where the system can.
-fn lower_priority() {
+fn lower_priority(gives_way: i32) {
     // On Linux a thread has a priority of its own, and asking for a lower one is never refused.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, 10);
+    let _ = rustix::process::setpriority_process(None, gives_way);
 }
