@@ -178,7 +178,8 @@ fn build_threads() -> usize {
 fn pool() -> Option<&'static ThreadPool> {
     static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
     let make = || {
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(build_threads()).start_handler(|_| lower_priority(LATER));
+        let builder =
+            rayon::ThreadPoolBuilder::new().num_threads(build_threads()).start_handler(|_| lower_priority(LATER));
         builder.thread_name(|number| format!("vicino-build-{number}")).build().ok()
     };
     POOL.get_or_init(make).as_ref()

@@ -5,14 +5,13 @@
 //! CVPR 2006). Then every row goes down the tree, to the nearest set along the nearest few paths (greedy N-best paths, Schindler et al.,
 //! CVPR 2007): beyond the nearest path alone often lies a nearer one, and what lies in a nearer set is found in a shorter scan. A set
 //! that is too large is carved again. Means make sets rounder than drawn rows would (`graph/partition.rs` draws, since leaves that overlap
-//! from one partition to the next are what it wants).
+//! from one partition to the next are what it wants). All of it is done on bytes, which are compared many at a time (`distance/tile/`): by
+//! what they are off, hardly a row changes its set.
 
 use rayon::prelude::*;
 
-use crate::metric::{ElementType, Metric};
-use crate::rows::Rows;
-use crate::spec::VectorSpec;
-use crate::vectors::dense::{Dense, Line};
+use crate::distance::simd::{Simd, Task, dispatch, isa};
+use crate::distance::tile::{Panel, SIDE, Strip};
 
 /// Rows of a set that is not carved further, at most; and about how many a set has.
 const MOST_ROWS: usize = 256;
@@ -31,17 +30,116 @@ const PATHS: usize = 3;
 /// Rows that one task compares with leaders.
 const TASK_ROWS: usize = 512;
 
+/// Rows that tell how far coordinates go, and the part of these within what bytes can say; the others are cut.
+const MEASURED: usize = 512;
+const WITHIN: f64 = 0.999;
+
 /// Rows that `decode` writes as numbers, to be carved.
-pub(super) struct Carver<D> {
-    pub(super) dim: usize,
-    pub(super) decode: D,
+pub(super) struct Carver<'a, D> {
+    centre: &'a [f32],
+    /// A byte's steps for one unit of a coordinate.
+    scale: f32,
+    /// Bytes of a row.
+    stride: usize,
+    decode: D,
+}
+
+/// Rows as bytes.
+struct Bytes {
+    stride: usize,
+    bytes: Vec<u8>,
+}
+
+impl Bytes {
+    #[inline(always)]
+    fn row(&self, at: u32) -> &[u8] {
+        &self.bytes[at as usize * self.stride..][..self.stride]
+    }
+
+    #[inline(always)]
+    fn fill(&self, panel: &mut Panel, rows: impl ExactSizeIterator<Item = u32>) {
+        panel.fill(self.stride, false, rows.map(|at| self.row(at)));
+    }
+
+    /// Those as leaders.
+    fn leaders(&self, rows: impl ExactSizeIterator<Item = u32>) -> Panel {
+        let mut panel = Panel::default();
+        self.fill(&mut panel, rows);
+        panel
+    }
+
+    /// For each of `rows` its nearest leader, the first of several.
+    fn nearest(&self, rows: &[u32], leaders: &Panel) -> Vec<u8> {
+        let task = |rows| dispatch(isa(), Assign { bytes: self, rows, leaders });
+        rows.par_chunks(TASK_ROWS).flat_map_iter(task).collect()
+    }
+
+    /// The means of the rows that are nearest to each of `leaders`, of which there are `count`; a row where there is none.
+    fn means(&self, rows: &[u32], nearest: &[u8], count: usize) -> Panel {
+        let (mut sums, mut counts) = (vec![0_u32; count * self.stride], vec![0_u32; count]);
+        for (&row, &leader) in rows.iter().zip(nearest) {
+            let leader = usize::from(leader);
+            let sums = &mut sums[leader * self.stride..][..self.stride];
+            sums.iter_mut().zip(self.row(row)).for_each(|(sum, &byte)| *sum += u32::from(byte));
+            counts[leader] += 1;
+        }
+        let mut means = Bytes { stride: self.stride, bytes: Vec::with_capacity(sums.len()) };
+        for (leader, (sums, &count)) in sums.chunks_exact(self.stride).zip(&counts).enumerate() {
+            match count {
+                0 => means.bytes.extend_from_slice(self.row(rows[leader * rows.len() / counts.len()])),
+                _ => means.bytes.extend(sums.iter().map(|&sum| ((sum + count / 2) / count) as u8)),
+            }
+        }
+        means.leaders(0..count as u32)
+    }
+}
+
+/// The nearest leader of each of `rows`.
+struct Assign<'a> {
+    bytes: &'a Bytes,
+    rows: &'a [u32],
+    leaders: &'a Panel,
+}
+
+impl Task for Assign<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<u8> {
+        let Assign { bytes, rows, leaders } = self;
+        let (mut panel, mut tiles) = (Panel::default(), Tiles::default());
+        bytes.fill(&mut panel, rows.iter().copied());
+        let mut nearest = Vec::with_capacity(rows.len());
+        tiles.compare(simd, &panel, leaders, |_, distances| nearest.push(simd.least(distances) as u8));
+        nearest
+    }
+}
+
+/// The buffers of comparing rows with leaders.
+#[derive(Default)]
+struct Tiles {
+    strip: Strip,
+    distances: [Vec<f32>; SIDE],
+}
+
+impl Tiles {
+    /// Hands each row's number and its distances from `leaders` to `take`, infinite ones behind them.
+    #[inline(always)]
+    fn compare<S: Simd>(&mut self, simd: S, rows: &Panel, leaders: &Panel, mut take: impl FnMut(usize, &[f32])) {
+        for first in (0..rows.len()).step_by(SIDE) {
+            rows.strip(first, &mut self.strip);
+            leaders.distances(simd, &self.strip, &mut self.distances);
+            let rows = first..rows.len().min(first + SIDE);
+            rows.zip(&self.distances).for_each(|(row, distances)| take(row, distances));
+        }
+    }
 }
 
 /// Leaders side by side, and what each leads to.
 struct Branch {
     /// Among all branches.
     number: u32,
-    leaders: Dense<f32>,
+    leaders: Panel,
     under: Vec<Under>,
 }
 
@@ -103,25 +201,55 @@ impl<'t> Paths<'t> {
     }
 }
 
-/// A row that is compared with leaders, padded as they are.
-#[derive(Default)]
-struct Asked(Vec<Line>);
+/// The set that each of some rows finds. They go down the tree side by side, so that the leaders of a branch are compared with many.
+struct Descend<'a> {
+    bytes: Bytes,
+    tree: &'a Branch,
+}
 
-impl Asked {
-    fn load(&mut self, row: &[f32], leaders: &Dense<f32>) {
-        leaders.padded(&mut self.0)[..row.len()].copy_from_slice(row);
-    }
+impl Task for Descend<'_> {
+    type Output = Vec<u32>;
 
-    fn compare(&self, leaders: &Dense<f32>, distances: &mut Vec<f32>) {
-        distances.resize(leaders.len(), 0.0);
-        let view = leaders.view();
-        view.kernels.scan(bytemuck::cast_slice(&self.0), view.rows, 0, distances);
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<u32> {
+        let Descend { bytes, tree } = self;
+        let (mut panel, mut tiles) = (Panel::default(), Tiles::default());
+        let rows = bytes.bytes.len() / bytes.stride;
+        let mut paths = vec![Paths(Vec::with_capacity(PATHS)); rows];
+        let mut open: Vec<(&Branch, u32)> = (0..rows as u32).map(|row| (tree, row)).collect();
+        while !open.is_empty() {
+            open.sort_by_key(|&(branch, _)| branch.number);
+            for together in open.chunk_by(|a, b| a.0.number == b.0.number) {
+                let branch = together[0].0;
+                bytes.fill(&mut panel, together.iter().map(|&(_, row)| row));
+                tiles.compare(simd, &panel, &branch.leaders, |at, distances| {
+                    paths[together[at].1 as usize].offer(distances, branch);
+                });
+            }
+            open.clear();
+            (0..).zip(&mut paths).for_each(|(row, paths)| paths.go_on(|branch| open.push((branch, row))));
+        }
+        paths.iter().map(Paths::set).collect()
     }
 }
 
-impl<D: Fn(u32, &mut Vec<f32>) + Sync> Carver<D> {
+impl<'a, D: Fn(u32, &mut Vec<f32>) + Sync> Carver<'a, D> {
+    /// For rows around `centre`, of which there are `rows`.
+    pub(super) fn new(centre: &'a [f32], rows: usize, decode: D) -> Self {
+        let (mut reaches, mut vector) = (Vec::new(), Vec::new());
+        for row in spread(&(0..rows as u32).collect::<Vec<_>>(), MEASURED) {
+            decode(row, &mut vector);
+            reaches.extend(vector.iter().zip(centre).map(|(x, centre)| (x - centre).abs()));
+        }
+        reaches.sort_unstable_by(f32::total_cmp);
+        let within = reaches.get((reaches.len() as f64 * WITHIN) as usize).filter(|&&reach| reach > 0.0);
+        let reach = within.or(reaches.last()).copied().unwrap_or(0.0);
+        let stride = centre.len().next_multiple_of(64);
+        Carver { centre, scale: 127.0 / reach.max(f32::MIN_POSITIVE), stride, decode }
+    }
+
     /// The rows `set` in parts of at most [`MOST_ROWS`]. The same on any number of threads. Cost: for `n` rows in up to `MAX_LEADERS²` sets,
-    /// some `4 · √(n / SET_ROWS)` distances a row.
+    /// some `4 · √(n / SET_ROWS)` distances of bytes a row, and as many bytes of memory as a quarter of the rows have coordinates.
     pub(super) fn carve(&self, set: Vec<u32>) -> Vec<Vec<u32>> {
         if set.len() <= MOST_ROWS {
             return vec![set];
@@ -129,10 +257,15 @@ impl<D: Fn(u32, &mut Vec<f32>) + Sync> Carver<D> {
         let wanted = set.len() / SET_ROWS;
         let levels = (1..).find(|&levels| MAX_LEADERS.pow(levels) >= wanted).expect("powers grow");
         let sample: Vec<u32> = spread(&set, wanted * SAMPLED).collect();
-        let (mut tree, mut sets) = (self.grow(&sample, wanted, levels), 0);
+        let bytes = sample.par_chunks(TASK_ROWS).flat_map_iter(|rows| self.bytes_of(rows).bytes).collect();
+        let sample = Bytes { stride: self.stride, bytes };
+        let rows: Vec<u32> = (0..(sample.bytes.len() / sample.stride) as u32).collect();
+        let (mut tree, mut sets) = (grow(&sample, &rows, wanted, levels), 0);
         tree.number(&mut 0, &mut sets);
+        drop(sample);
+        let task = |rows: &[u32]| dispatch(isa(), Descend { bytes: self.bytes_of(rows), tree: &tree });
+        let nearest: Vec<u32> = set.par_chunks(TASK_ROWS).flat_map_iter(task).collect();
         let mut parts: Vec<Vec<u32>> = vec![Vec::new(); sets as usize];
-        let nearest = self.nearest_sets(&set, &tree);
         set.iter().zip(&nearest).for_each(|(&row, &part)| parts[part as usize].push(row));
         let largest = parts.iter().map(Vec::len).max().unwrap_or(0);
         if largest * 8 > set.len() * 7 {
@@ -143,106 +276,36 @@ impl<D: Fn(u32, &mut Vec<f32>) + Sync> Carver<D> {
         parts.into_par_iter().filter(|part| !part.is_empty()).flat_map_iter(|part| self.carve(part)).collect()
     }
 
-    /// A tree of so many levels and about so many sets, two or more, for rows like those of `sample`.
-    fn grow(&self, sample: &[u32], sets: usize, levels: u32) -> Branch {
-        let count = ((sets as f64).powf(1.0 / f64::from(levels)).ceil() as usize).min(MAX_LEADERS);
-        let mut leaders = self.drawn(sample, count);
-        let moving: Vec<u32> = spread(sample, SAMPLED * count).collect();
-        for _ in 0..MOVES {
-            leaders = self.means(&moving, &self.nearest(&moving, &leaders), &leaders);
-        }
-        let mut parts: Vec<Vec<u32>> = vec![Vec::new(); leaders.len()];
-        if levels > 1 {
-            sample.iter().zip(self.nearest(sample, &leaders)).for_each(|(&row, at)| parts[usize::from(at)].push(row));
-        }
-        let under = parts.into_par_iter().map(|part| match part.len() * sets / sample.len() {
-            0 | 1 => Under::Set(0),
-            own => Under::Branch(Box::new(self.grow(&part, own, levels - 1))),
-        });
-        Branch { number: 0, under: under.collect(), leaders }
-    }
-
-    /// For each row of `set` the number of the nearest set of `tree` along the nearest paths. Rows go down side by side: the leaders that
-    /// were read for one are at hand for the next.
-    fn nearest_sets(&self, set: &[u32], tree: &Branch) -> Vec<u32> {
-        let task = |rows: &[u32]| {
-            let mut vector = Vec::new();
-            let load = |&row: &u32| {
-                let mut asked = Asked::default();
-                (self.decode)(row, &mut vector);
-                asked.load(&vector, &tree.leaders);
-                asked
-            };
-            let asked: Vec<Asked> = rows.iter().map(load).collect();
-            let (mut paths, mut distances) = (vec![Paths(Vec::with_capacity(PATHS)); rows.len()], Vec::new());
-            let mut open: Vec<(&Branch, usize)> = (0..rows.len()).map(|at| (tree, at)).collect();
-            while !open.is_empty() {
-                open.sort_by_key(|&(branch, _)| branch.number);
-                for (branch, at) in open.drain(..) {
-                    asked[at].compare(&branch.leaders, &mut distances);
-                    paths[at].offer(&distances, branch);
-                }
-                paths.iter_mut().enumerate().for_each(|(at, paths)| paths.go_on(|branch| open.push((branch, at))));
-            }
-            paths.iter().map(Paths::set).collect::<Vec<_>>()
-        };
-        set.par_chunks(TASK_ROWS).flat_map_iter(task).collect()
-    }
-
-    /// `count` rows of the set, or all if there are fewer.
-    fn drawn(&self, set: &[u32], count: usize) -> Dense<f32> {
-        let (mut numbers, mut vector) = (Vec::with_capacity(count * self.dim), Vec::new());
-        for row in spread(set, count) {
+    fn bytes_of(&self, rows: &[u32]) -> Bytes {
+        let (mut vector, mut bytes) = (Vec::new(), vec![0; rows.len() * self.stride]);
+        for (&row, out) in rows.iter().zip(bytes.chunks_exact_mut(self.stride)) {
             (self.decode)(row, &mut vector);
-            numbers.extend_from_slice(&vector);
+            let steps = vector.iter().zip(self.centre).map(|(x, centre)| (x - centre) * self.scale);
+            // What is beyond a byte is cut.
+            out.iter_mut().zip(steps).for_each(|(out, steps)| *out = (steps + 128.0) as u8);
         }
-        self.dense(&numbers)
+        Bytes { stride: self.stride, bytes }
     }
+}
 
-    fn dense(&self, numbers: &[f32]) -> Dense<f32> {
-        let spec = VectorSpec::new(self.dim, Metric::L2, ElementType::F32).expect("rows have such a dimension");
-        let mut dense = Dense::new(spec);
-        dense.extend(Rows::new(numbers, self.dim).expect("whole rows")).expect("means of finite numbers");
-        dense
+/// A tree of so many levels and about so many sets, two or more, for rows like these of `sample`.
+fn grow(sample: &Bytes, rows: &[u32], sets: usize, levels: u32) -> Branch {
+    let count = ((sets as f64).powf(1.0 / f64::from(levels)).ceil() as usize).min(MAX_LEADERS).min(rows.len());
+    let drawn: Vec<u32> = spread(rows, count).collect();
+    let mut leaders = sample.leaders(drawn.into_iter());
+    let moving: Vec<u32> = spread(rows, SAMPLED * count).collect();
+    for _ in 0..MOVES {
+        leaders = sample.means(&moving, &sample.nearest(&moving, &leaders), count);
     }
-
-    /// For each row of `set` its nearest leader, the first of several.
-    fn nearest(&self, set: &[u32], leaders: &Dense<f32>) -> Vec<u8> {
-        let task = |rows: &[u32]| {
-            let (mut vector, mut asked, mut distances) = (Vec::new(), Asked::default(), Vec::new());
-            let nearest = rows.iter().map(|&row| {
-                (self.decode)(row, &mut vector);
-                asked.load(&vector, leaders);
-                asked.compare(leaders, &mut distances);
-                let least = (0..distances.len()).reduce(|a, b| if distances[b] < distances[a] { b } else { a });
-                least.expect("a leader at least") as u8
-            });
-            nearest.collect::<Vec<_>>()
-        };
-        set.par_chunks(TASK_ROWS).flat_map_iter(task).collect()
+    let mut parts: Vec<Vec<u32>> = vec![Vec::new(); count];
+    if levels > 1 {
+        rows.iter().zip(sample.nearest(rows, &leaders)).for_each(|(&row, at)| parts[usize::from(at)].push(row));
     }
-
-    /// The means of the rows that are nearest to each of `leaders`, which stay where they are if there is none.
-    fn means(&self, rows: &[u32], nearest: &[u8], leaders: &Dense<f32>) -> Dense<f32> {
-        let (mut sums, mut counts) = (vec![0.0_f64; leaders.len() * self.dim], vec![0_u32; leaders.len()]);
-        let mut vector = Vec::new();
-        for (&row, &leader) in rows.iter().zip(nearest) {
-            let leader = usize::from(leader);
-            (self.decode)(row, &mut vector);
-            sums[leader * self.dim..].iter_mut().zip(&vector).for_each(|(sum, &x)| *sum += f64::from(x));
-            counts[leader] += 1;
-        }
-        let mut numbers = Vec::with_capacity(sums.len());
-        for (leader, (sums, &count)) in sums.chunks_exact(self.dim).zip(&counts).enumerate() {
-            if count == 0 {
-                leaders.decode(leader, &mut vector);
-                numbers.extend_from_slice(&vector);
-            } else {
-                numbers.extend(sums.iter().map(|&sum| (sum / f64::from(count)) as f32));
-            }
-        }
-        self.dense(&numbers)
-    }
+    let under = parts.into_par_iter().map(|part| match part.len() * sets / rows.len() {
+        0 | 1 => Under::Set(0),
+        own => Under::Branch(Box::new(grow(sample, &part, own, levels - 1))),
+    });
+    Branch { number: 0, under: under.collect(), leaders }
 }
 
 /// `count` of the items, or all if there are fewer, as far apart as they go.
@@ -263,7 +326,7 @@ mod tests {
             out.clear();
             out.extend(place(row));
         };
-        let parts = Carver { dim: 2, decode }.carve((0..5000).collect());
+        let parts = Carver::new(&[2500.0, 1.0], 5000, decode).carve((0..5000).collect());
         let mut all = parts.concat();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..5000) && parts.iter().all(|part| part.len() <= MOST_ROWS));
@@ -276,6 +339,9 @@ mod tests {
             out.clear();
             out.extend([1.5; 2]);
         };
-        assert_eq!(Carver { dim: 2, decode: same }.carve((0..1000).collect()).concat(), (0..1000).collect::<Vec<_>>());
+        assert_eq!(
+            Carver::new(&[1.5; 2], 1000, same).carve((0..1000).collect()).concat(),
+            (0..1000).collect::<Vec<_>>()
+        );
     }
 }

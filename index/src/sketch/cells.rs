@@ -92,7 +92,7 @@ impl Cells {
         decode: impl Fn(u32, &mut Vec<f32>) + Sync,
     ) -> Option<Self> {
         let dim = frame.centre.len();
-        let sets = Carver { dim, decode: &decode }.carve((0..rows as u32).collect());
+        let sets = Carver::new(frame.centre.as_slice(), rows, &decode).carve((0..rows as u32).collect());
         if sets.len() > Self::most(rows) {
             return None;
         }
