@@ -2,8 +2,8 @@
 //!
 //! While points come faster than graphs are built, segments wait for theirs; and of what grows there are many, each too small for cells of
 //! its own. As soon as [`FEWEST`] of them are scanned one by one, or there is a joint that is not much larger than they are, they are put
-//! together, with all such joints: each joint has then more than four times the rows of the next, so there are few, and a row is sketched
-//! again only when its joint grows by a quarter or more. Sealed segments and growing ones, which are to go soon, are put together apart.
+//! together, with all such joints: each joint has then more than eight times the rows of the next, so there are few, and a row is sketched
+//! again only when its joint grows by an eighth or more. Sealed segments and growing ones, which are to go soon, are put together apart.
 //!
 //! After a flood of changes most rows of a graph may be dead, while what has replaced them is scanned. Then those that live are put together
 //! with what is scanned, and the graph is walked no more, but for filters.
@@ -24,7 +24,7 @@ use crate::spec::VectorSpec;
 const FEWEST: usize = 2;
 
 /// A joint takes part in the next if it has no more than so many times the rows that are put to it.
-const LARGER: usize = 4;
+const LARGER: usize = 8;
 
 /// A joint is of use while it has no more than so many times the rows that are still there.
 const GONE: usize = 2;
