@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::distance::Isa;
 use crate::distance::simd::{Simd, Task, dispatch};
-use crate::distance::tile::{Panel, SIDE, Strip};
+use crate::distance::tile::{Panel, Tiles};
 use crate::spec::Component;
 use crate::vectors::dense::DenseView;
 
@@ -89,15 +89,10 @@ impl<T: Component> Task for Assign<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<u16> {
-        let (mut panel, mut strip, mut distances) = (Panel::default(), Strip::default(), Default::default());
+        let (mut panel, mut tiles) = (Panel::default(), Tiles::default());
         fill(self.space, self.slots, &mut panel);
         let mut nearest = Vec::with_capacity(self.slots.len());
-        for first in (0..panel.len()).step_by(SIDE) {
-            panel.strip(first, &mut strip);
-            self.leaders.distances(simd, &strip, &mut distances);
-            let rows = SIDE.min(panel.len() - first);
-            nearest.extend(distances[..rows].iter().map(|distances| simd.least(distances) as u16));
-        }
+        tiles.compare(simd, &panel, self.leaders, |_, distances| nearest.push(simd.least(distances) as u16));
         nearest
     }
 }

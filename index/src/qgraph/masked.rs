@@ -23,7 +23,7 @@ const SEEDS: usize = 8;
 impl QuantizedGraph {
     /// As [`search`](QuantizedGraph::search) among the rows of `mask` alone: `k` of them unless it has fewer. `plan` is the way to go; of
     /// none, the one that is expected to be the cheapest. A walk that costs more than the scan would, or finds too little, ends in the scan.
-    /// Panics unless `mask` is of as many rows as the index has.
+    /// A scan by codes finds the part that is to be expected of the walk. Panics unless `mask` is of as many rows as the index has.
     pub fn search_masked(
         &self,
         query: VectorRef<'_>,

@@ -11,7 +11,7 @@
 use rayon::prelude::*;
 
 use crate::distance::simd::{Simd, Task, dispatch, isa};
-use crate::distance::tile::{Panel, SIDE, Strip};
+use crate::distance::tile::{Panel, Tiles};
 
 /// Rows of a set that is not carved further, at most; and about how many a set has.
 const MOST_ROWS: usize = 256;
@@ -112,26 +112,6 @@ impl Task for Assign<'_> {
         let mut nearest = Vec::with_capacity(rows.len());
         tiles.compare(simd, &panel, leaders, |_, distances| nearest.push(simd.least(distances) as u8));
         nearest
-    }
-}
-
-/// The buffers of comparing rows with leaders.
-#[derive(Default)]
-struct Tiles {
-    strip: Strip,
-    distances: [Vec<f32>; SIDE],
-}
-
-impl Tiles {
-    /// Hands each row's number and its distances from `leaders` to `take`, infinite ones behind them.
-    #[inline(always)]
-    fn compare<S: Simd>(&mut self, simd: S, rows: &Panel, leaders: &Panel, mut take: impl FnMut(usize, &[f32])) {
-        for first in (0..rows.len()).step_by(SIDE) {
-            rows.strip(first, &mut self.strip);
-            leaders.distances(simd, &self.strip, &mut self.distances);
-            let rows = first..rows.len().min(first + SIDE);
-            rows.zip(&self.distances).for_each(|(row, distances)| take(row, distances));
-        }
     }
 }
 

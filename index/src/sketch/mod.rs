@@ -118,8 +118,9 @@ impl Sketch {
             let done = AtomicUsize::new(0);
             let decode = |slot: u32, out: &mut Vec<f32>| {
                 if let (Some(progress), true) = (options.progress, slot.is_multiple_of(REPORTED)) {
-                    // Rows are looked at for their mean, for the farthest of it, and to be encoded; and some times to be carved.
-                    let looks = if Cells::are_worth(spec.metric(), rows) { 8 } else { 3 };
+                    // Rows are looked at for their mean, for the farthest of it, and to be encoded; and, a quarter of them twice, to be carved
+                    // and for their cells' centres.
+                    let looks = if Cells::are_worth(spec.metric(), rows) { 6 } else { 3 };
                     let done = done.fetch_add(REPORTED as usize, Ordering::Relaxed) / looks;
                     progress(done.min(rows), rows);
                 }

@@ -154,6 +154,32 @@ impl Panel {
     }
 }
 
+/// The buffers of comparing the rows of one panel with those of another.
+#[derive(Debug, Default)]
+pub(crate) struct Tiles {
+    strip: Strip,
+    distances: [Vec<f32>; SIDE],
+}
+
+impl Tiles {
+    /// Hands the number of each of `rows` and its distances from those of `others`, infinite ones behind them, to `take`.
+    #[inline(always)]
+    pub(crate) fn compare<S: Simd>(
+        &mut self,
+        simd: S,
+        rows: &Panel,
+        others: &Panel,
+        mut take: impl FnMut(usize, &[f32]),
+    ) {
+        for first in (0..rows.len()).step_by(SIDE) {
+            rows.strip(first, &mut self.strip);
+            others.distances(simd, &self.strip, &mut self.distances);
+            let rows = first..rows.len().min(first + SIDE);
+            rows.zip(&self.distances).for_each(|(row, distances)| take(row, distances));
+        }
+    }
+}
+
 /// `[i][j]` = the product of row `j` of `rows` with row `i` of `strip`, four of each.
 #[inline(always)]
 pub(super) fn products_scalar(rows: &[u8], strip: &[i8]) -> [[i32; SIDE]; SIDE] {
